@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pushforward.errors import PushforwardError
+from pushforward.errors import MachineError, PushforwardError
+from pushforward.git import reading
 from pushforward.git.refs import NOTES
 from pushforward.git.repository import Repository
 from pushforward.report import note, notes
@@ -252,6 +253,38 @@ def test_of_a_few_commits_it_is_asked_by_name_which_have_a_report_and_nothing_is
     monkeypatch.setattr(notes, "listed", None)
     assert notes.among(checkout, [head, "0" * 40]) == {head}
     assert notes.among(checkout, []) == set()
+
+
+@pytest.mark.parametrize("text", ["deadbeef", "", "1" * 40])
+def test_a_damaged_ref_of_reports_is_no_word_that_nothing_was_judged(checkout, put, monkeypatch, text):
+    put("push")
+    head, path = checkout.commit("HEAD"), checkout.path / ".git" / notes.NOTES
+    path.write_text(f"{text}\n")
+    asked = {
+        "read": lambda: notes.read(checkout, head),
+        "kept": lambda: notes.kept(checkout),
+        "among": lambda: notes.among(checkout, {head}),
+        "many": lambda: notes.among(checkout, {head, *(f"{number:040}" for number in range(notes.ASKED))}),
+    }
+    for ask in asked.values():
+        with pytest.raises(MachineError) as refused:
+            ask()
+        assert refused.value.message == "the reports cannot be read: refs/notes/pushforward is damaged"
+        with reading.kept(), pytest.raises(MachineError):
+            ask()
+    path.unlink()
+    assert [bool(ask()) for ask in asked.values()] == [False] * 4, "there are none yet"
+
+
+def test_a_verdict_that_stands_is_the_report_of_the_event_that_it_was_carried_to(checkout, put, tmp_path):
+    put("push")
+    stands = Report(
+        {"event": "push"}, Context(kind="carried", carried_to="b" * 40, carried_by="pull_request"), "kept\n"
+    )
+    notes.put(checkout, checkout.commit("HEAD"), stands, lock=tmp_path / "lock")
+    assert events(checkout) == [("pull_request", "kept\n"), ("push", "text\n")]
+    notes.drop(checkout, checkout.commit("HEAD"), "pull_request", lock=tmp_path / "lock")
+    assert events(checkout) == [("push", "text\n")]
 
 
 def test_a_commit_without_a_note_has_no_report(checkout, put):

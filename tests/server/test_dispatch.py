@@ -17,6 +17,7 @@ from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS, RUNS, ZERO
 from pushforward.git.server import DELETED
+from pushforward.report import notes
 from pushforward.server import care, dispatch, execute, installation, pending, recover, runs
 from pushforward.server import post_receive as receive
 from pushforward.server.subject import Subject
@@ -220,6 +221,39 @@ def test_a_run_killed_between_its_notes_and_its_mark_is_not_run_twice(tiny):
     assert (tiny.run(commit).state, tiny.run(commit).verdict, tiny.run(commit).attempt) == ("done", "hold", 1)
 
 
+def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(tiny):
+    first = tiny.branch("idea")
+    tiny.push("idea")
+    second = tiny.commit()
+    tiny.push("idea")
+    tiny.wait(tiny.idle)
+    third = tiny.commit()
+    tiny.lose("idea")
+    path = Path(tiny.server.bare) / "refs" / "notes" / "pushforward"
+    before = path.read_text()
+    path.write_text("deadbeef\n")
+    why = "runs wait, and no commit is wrong: the reports cannot be read: refs/notes/pushforward is damaged"
+    assert f"{why}; pushforward check, then pushforward dispatch" in tiny.pushforward("dispatch", check=False)
+    job = runs.Job("pull_request", "refs/heads/idea", third)
+    runs.store(tiny.server, runs.Run(job, asked=time.time(), attempt=2))
+    with durable.locked(tiny.server.folder / receive.LOCK):  # the coordinator that would have started it
+        assert dispatch.run_one(tiny.server, job.key) == 0
+    held = runs.load(tiny.server, job.key)
+    assert (held.machine, held.final, held.attempt) == (True, False, 1), "that was no attempt at the commit"
+    path.write_text(before)
+    assert "1 judged" in tiny.pushforward("dispatch")
+    assert [verdicts(tiny, commit) for commit in (first, second, third)] == [["hold"]] * 3
+
+
+def test_what_was_judged_since_the_coordinator_looked_is_not_called_off(tiny):
+    commit = tiny.branch("idea")
+    tiny.push("idea")
+    tiny.wait(tiny.idle)
+    coordinator = dispatch.Coordinator(tiny.server, print, time.time())
+    coordinator._conclude(runs.Run(runs.Job("pull_request", "refs/heads/idea", commit)), "superseded by another")
+    assert verdicts(tiny, commit) == ["hold"]
+
+
 def test_a_push_may_ask_for_no_run(tiny):
     commit = tiny.train("echo trained")
     said = tiny.push("-o", "ci.skip", "main")
@@ -333,6 +367,8 @@ def test_an_edit_of_the_readme_on_a_branch_waits_for_the_verdict_that_it_keeps(t
     assert f"waits for the verdict on {main[:9]}" in said
     assert tiny.run(words).started >= tiny.run(main).ended
     assert tiny.reason(words) == tiny.reason(main)
+    (report,) = notes.read(tiny.server.repository, words)
+    assert (report.event, report.verdict["event"]) == ("pull_request", "push"), "of its own, by the word on another"
 
 
 def due(tiny: Tiny) -> str:

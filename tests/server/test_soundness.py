@@ -119,6 +119,24 @@ def test_a_damaged_ref_of_reports_is_found_and_the_command_mends_it(kept, text, 
     assert len(left) == (text is not None), "what was there is kept"
 
 
+def test_whoever_reads_a_ref_while_it_is_mended_never_finds_it_gone(kept, monkeypatch):
+    from pushforward.server import mend
+
+    aside, seen = mend._aside, []
+
+    def watched(made, path, **how):
+        place = aside(made, path, **how)
+        seen.append((path, path.exists()))
+        return place
+
+    monkeypatch.setattr(mend, "_aside", watched)
+    path = kept.bare / NOTES
+    path.write_text("deadbeef\n")
+    mended(kept)
+    assert seen == [(path, True)]
+    assert problems(kept) == {}
+
+
 @pytest.mark.parametrize("ref", [REGISTRY, "refs/tags/toy@v1.1.0", "refs/heads/main", "verdict"])
 def test_any_ref_that_was_cut_off_is_put_back_to_what_it_was_at_last(kept, ref):
     repository = Repository(kept.bare)

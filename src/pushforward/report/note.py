@@ -49,7 +49,8 @@ class Context:
     """What a report tells beside the verdict; every field may stay empty, and its section is left out then.
 
     `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
-    which the verdict on an earlier commit stands because nothing that a model is made of has changed. `renamed_from` is
+    which the verdict on an earlier commit stands because nothing that a model is made of has changed, and `carried_by`
+    the event of that commit. `renamed_from` is
     the champion under the name that the model had before, with which it was not compared. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month; the champion's is there where its month is the same. `drift` says column by column how the rows of the months
@@ -66,6 +67,7 @@ class Context:
     branch: str = ""
     target: str = "main"
     carried_to: str = ""
+    carried_by: str = ""
     renamed_from: str = ""
     changed_params: tuple[tuple[str, str, str], ...] = ()
     changed_files: tuple[tuple[str, int, int], ...] = ()
@@ -104,8 +106,8 @@ class Report:
 
     @property
     def event(self) -> str:
-        """The event that the verdict is on: a commit has one report for each."""
-        return str(self.verdict.get("event", ""))
+        """The event that is judged: a commit has one report for each. A verdict that stands is on an earlier one."""
+        return self.context.carried_by or str(self.verdict.get("event", ""))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pushforward.durable import locked
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import TOOL, MachineError, PushforwardError
 from pushforward.git import remote as remotes
 from pushforward.git.environment import SERVICE, SERVICE_EMAIL
 from pushforward.git.refs import NOTES
@@ -19,7 +19,7 @@ from pushforward.git.repository import Repository
 from pushforward.git.swap import swap
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pushforward.report.note import Report, Workflow
 
@@ -47,11 +47,24 @@ def of(root: Path, *refs: str) -> Repository:
     return repository
 
 
+def newest(repository: Repository) -> str:
+    """The object that the ref of the reports names; "" where there is none yet.
+
+    Raises MachineError where the ref cannot be read: nobody knows then what has been judged.
+    """
+    told = repository.git("for-each-ref", "--format=%(objectname)", NOTES)
+    if not told.text and told.stderr:  # git takes a ref without an object's name for none, and warns of it
+        raise _unreadable()
+    return told.text
+
+
 def read(repository: Repository, commit: str) -> "list[Report]":
-    """The reports of `commit`, newest first."""
+    """The reports of `commit`, newest first. Raises MachineError where nobody can tell."""
     from pushforward.report import note  # whoever only lists reports does not wait for it
 
     content = repository.read(NOTES, _path(commit))
+    if content is None and (there := _whole(repository)):
+        content = repository.read(there, _path(commit))
     return [*note.load(content).reports] if content else []
 
 
@@ -72,39 +85,60 @@ def reported(repository: Repository) -> set[str]:
     return strange.union(mine)
 
 
-def among(repository: Repository, commits: "Collection[str]") -> set[str]:
+def among(repository: Repository, commits: "Collection[str]", at: str = "") -> set[str]:
     """Those of the commits that have a report, as `reported` says; a few are asked for, however many others there are.
 
-    Git has a note under one of three names, and may part them further only where there are very many.
+    Git has a note under one of three names, and may part them further only where there are very many. `at` is what
+    `newest` says, where that is known. Raises MachineError where nobody can tell.
     """
+    if not commits or not (at := at or newest(repository)):
+        return set()
     if len(commits) > ASKED:
         return reported(repository).intersection(commits)
     names = [
-        (commit, f"{NOTES}:{path}")
+        (commit, f"{at}:{path}")
         for commit in commits
         for path in (_path(commit), commit, f"{commit[:2]}/{commit[2:]}", f"{commit[:2]}/{commit[2:4]}/{commit[4:]}")
     ]
-    asked = "".join(f"{name}\n" for _, name in names).encode()
-    found = repository.git("cat-file", "--batch-check=%(objecttype)", stdin=asked).text.splitlines() if names else []
+    asked = "".join(f"{name}\n" for name in (f"{at}^{{commit}}", *(name for _, name in names))).encode()
+    itself, *found = repository.git("cat-file", "--batch-check=%(objecttype)", stdin=asked).text.splitlines()
+    if itself != "commit":
+        raise _unreadable()
     return {commit for (commit, _), line in zip(names, found, strict=True) if line == "blob"}
 
 
-def place(commit: str) -> str:
-    """What git calls the JSON of a commit's reports."""
-    return f"{NOTES}:{_path(commit)}"
+def texts(repository: Repository, commits: "Iterable[str]") -> list[bytes]:
+    """The JSON of the reports of those commits that have some."""
+    found = repository.objects([f"{NOTES}:{_path(commit)}" for commit in commits])
+    return [content[1] for content in found if content is not None]
 
 
 def listed(repository: Repository) -> tuple[dict[str, str], set[str]]:
-    """What `kept` says, and the commits with a note that has no JSON beside it: another version has written that."""
-    if not repository.resolve(NOTES):
+    """What `kept` says, and the commits with a note that has no JSON beside it: another version has written that.
+
+    Raises MachineError where nobody can tell.
+    """
+    if not (there := _whole(repository)):
         return {}, set()
     mine, noted = dict[str, str](), set[str]()
-    for path, entry in repository.tree(NOTES).items():
+    for path, entry in repository.tree(there).items():
         if path.startswith(f"{FOLDER}/"):
             mine[path.removeprefix(f"{FOLDER}/").removesuffix(".json").replace("/", "")] = entry.split()[-1]
         else:
             noted.add(path.replace("/", ""))  # git parts the names where there are many
     return mine, noted - mine.keys()
+
+
+def _whole(repository: Repository) -> str:
+    """What `newest` says, and that it is there."""
+    there = newest(repository)
+    if there and not repository.resolve(there):
+        raise _unreadable()
+    return there
+
+
+def _unreadable() -> MachineError:
+    return MachineError(f"the reports cannot be read: {NOTES} is damaged", next="pushforward check, where it lies")
 
 
 def put(repository: Repository, commit: str, report: "Report", *, lock: Path, remote: str = "") -> None:
@@ -164,7 +198,7 @@ def _change(
             if remote:
                 _fetch(repository, remote)
             tip = repository.resolve(NOTES) or ""
-            kept, itself = repository.objects([f"{NOTES}:{_path(commit)}", commit])
+            kept, itself = repository.objects([f"{tip or NOTES}:{_path(commit)}", commit])
             there = note.load(kept[1]) if kept else note.Kept(note.About(), ())
             before = [*there.reports]
             after = step(before)

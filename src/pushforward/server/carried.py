@@ -44,7 +44,7 @@ def carried(subject: Subject) -> Outcome:
         raise _switched_off(subject, source)
     verdict = dataclasses.replace(verdicts.Verdict.from_json(json.dumps(stored)), stages=())
     then = "mend what is named above and push again" if verdict.verdict == "invalid" else "nothing to do"
-    context = Context(kind="carried", carried_to=job.commit, branch=job.branch, next_step=then)
+    context = Context(kind="carried", carried_to=job.commit, carried_by=job.event, branch=job.branch, next_step=then)
     report = recorded.report(verdict, context)
     return Outcome(verdict.verdict, terminal(verdict, context), report, verdict.reason, subject=source)
 

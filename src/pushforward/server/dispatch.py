@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pushforward import durable
-from pushforward.errors import PushforwardError
+from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import HEADS, HOLDOUTS, NOTES, TAGS
 from pushforward.git.server import PUSHED, SPOOL, Server
 from pushforward.server import fork, pending, post_receive, recover, requests, runs
@@ -31,6 +31,7 @@ from pushforward.server.runs import ATTEMPTS, Job, Run
 KEPT_RUNS = 200
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after the second failure of the machine, twice as long each time
 POLL_SECONDS = 0.05
+CHECKED = "pushforward check, then pushforward dispatch when the server is mended"
 Say = Callable[[str], None]
 Child = subprocess.Popen[bytes] | Fork
 Begin = Callable[[Server, str], Child]
@@ -111,22 +112,31 @@ class Coordinator:
         self._answer()
         while True:
             at_work = self._at_work()
-            self._enlist_withdrawn()
-            self._enlist_tagged()
-            self._take_up()
-            requests.close_ended(self.server)
-            known = [run for run in runs.listed(self.server) if not run.final]
-            found = pending.find(self.server)
-            self.main = found.main
-            self._tidy(known, found, at_work)
-            waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
-            blocked = self._start(waiting, at_work, found) if waiting else ""
-            self._tell(found, blocked or self._held_up(found))
+            try:
+                self._look(at_work)
+            except MachineError as failed:  # nobody knows what has been judged: what is at work ends, no more begins
+                blocked = f"runs wait, and no commit is wrong: {failed.message}; {CHECKED}"
+                self.say(blocked)
+                self._tell(Pending(), blocked)
             self._forget_old()
             if not self.children and not self.others:
                 break
             self._wait()
         return list(self.ended.values())
+
+    def _look(self, at_work: dict[str, Job]) -> None:
+        """Look for what is to be done, beside what is at work, and start what may be started now."""
+        self._enlist_withdrawn()
+        self._enlist_tagged()
+        self._take_up()
+        requests.close_ended(self.server)
+        known = [run for run in runs.listed(self.server) if not run.final]
+        found = pending.find(self.server)
+        self.main = found.main
+        self._tidy(known, found, at_work)
+        waiting = [job for job in found.jobs if job.key not in at_work and self._is_due(job, found)]
+        blocked = self._start(waiting, at_work, found) if waiting else ""
+        self._tell(found, blocked or self._held_up(found))
 
     def _enlist_withdrawn(self) -> None:
         """Enlist what deleted branches were at: whatever of it had no turn yet gets its last word."""
@@ -278,6 +288,8 @@ class Coordinator:
             if not mine:
                 return
             try:
+                if pending.is_final(self.server, run.job):
+                    return  # since it was looked up
                 self.ended[run.job.key] = execute.call_off(self.server, run, why)
             except (PushforwardError, OSError) as failed:
                 self.stuck.add(run.job.key)
@@ -387,7 +399,7 @@ def run_one(server: Server, key: str) -> int:
     """What the process of one run does: from event to recorded verdict, alone, and nothing where another was first."""
     with durable.attempted(runs.lock(server, key)) as mine:
         run = runs.load(server, key)
-        if mine and run is not None and not pending.is_final(server, run.job):
+        if mine and run is not None and not _is_over(server, run):
             from pushforward.git import reading
             from pushforward.server import execute
 
@@ -398,6 +410,17 @@ def run_one(server: Server, key: str) -> int:
     if not durable.held(server.folder / post_receive.LOCK):
         post_receive.start(server)  # the coordinator that started this is dead
     return 0
+
+
+def _is_over(server: Server, run: Run) -> bool:
+    """Whether there is nothing to run: it has its verdict, or nobody can tell and it waits as the machine has it."""
+    try:
+        return pending.is_final(server, run.job)
+    except MachineError as failed:
+        from pushforward.server import execute
+
+        execute.hold(server, run, failed)
+        return True
 
 
 def main() -> int:

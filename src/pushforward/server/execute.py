@@ -188,6 +188,14 @@ def call_off(server: Server, what: Run, why: str) -> Run:
     return _end(server, done, found, Console(runs.folder(server, what.job.key) / runs.LOG))
 
 
+def hold(server: Server, what: Run, why: MachineError) -> None:
+    """Let a run wait that the machine does not let begin."""
+    found = refused(server, what.job, why, final=False)
+    done = record.held(dataclasses.replace(what, attempt=what.attempt - 1), found)
+    care.tell(server, why)
+    _end(server, done, found, Console(runs.folder(server, what.job.key) / runs.LOG))
+
+
 def _found(server: Server, what: Run, console: Console, begun: list[Execution]) -> Outcome:
     try:
         return outcome(server, what, console, begun)

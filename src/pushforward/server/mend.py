@@ -24,6 +24,7 @@ from pushforward.server import post_receive as receive
 from pushforward.server.finding import CANNOT
 
 ASIDE, INIT = "aside", "pushforward init"
+Move = Callable[[Path, Path], object]
 ROUNDS = 20  # what is mended lets git see what else is to be
 
 
@@ -102,12 +103,12 @@ def _folders(made: Server) -> Iterator[str]:
         yield f"{path} is a folder again{kept}"
 
 
-def _aside(made: Server, path: Path) -> Path:
-    """Move what is damaged out of the way, and keep it."""
-    return _kept(Path(made.bare), path)
+def _aside(made: Server, path: Path, *, move: Move = shutil.move) -> Path:
+    """Move what is damaged out of the way, and keep it; or copy it, where nobody may find it gone."""
+    return _kept(Path(made.bare), path, move)
 
 
-def _kept(bare: Path, path: Path) -> Path:
+def _kept(bare: Path, path: Path, move: Move = shutil.move) -> Path:
     place = bare / FOLDER / ASIDE / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     name = path.relative_to(bare) if path.is_relative_to(bare) else Path(path.parent.name, path.name)
     target = place / name
@@ -116,7 +117,7 @@ def _kept(bare: Path, path: Path) -> Path:
             break
         target = place / name.with_name(f"{name.name}.{number}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, target)
+    move(path, target)
     return target
 
 
@@ -189,6 +190,10 @@ def _packed(made: Server) -> Iterator[str]:
 def _ref(made: Server, damage: soundness.Damage) -> str:
     """Put a ref back to what it was at last; a ref of reports without a history is begun anew."""
     path, kept = Path(made.bare) / damage.ref, ""
+    if damage.good and path.is_file() and not path.is_symlink() and not damage.ref.startswith(PULLS):
+        kept = str(_aside(made, path, move=shutil.copy2))
+        _overwrite(path, damage)
+        return f"{damage.ref} is at {damage.good[:9]} again, as its history says; what was there is kept in {kept}"
     if path.is_file() or path.is_symlink():
         kept = f"; what was there is kept in {_aside(made, path)}"
     if branch := _pulled(made, damage):
@@ -201,6 +206,22 @@ def _ref(made: Server, damage: soundness.Damage) -> str:
         made.repository.git("update-ref", "-d", damage.ref)
         kept = f"; it was {packed}"
     return f"{damage.ref} is begun anew{kept}"
+
+
+def _overwrite(path: Path, damage: soundness.Damage) -> None:
+    """Have a ref name its last good object, as git does it: whoever reads it never finds it gone."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        with lock.open("x") as handle:
+            handle.write(f"{damage.good}\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+    except FileExistsError as taken:
+        raise PushforwardError(
+            f"{damage.ref} is locked", next="pushforward dispatch, a minute later", exit_code=TOOL
+        ) from taken
+    lock.replace(path)
+    durable.sync(path.parent)
 
 
 def _pulled(made: Server, damage: soundness.Damage) -> str:

@@ -47,19 +47,19 @@ class Pending:
 
 def find(server: Server) -> Pending:
     """All that is to be done: pushes of the default branch in order, then tags, single workflows, schedules, and
-    branches by arrival.
+    branches by arrival. Raises MachineError where nobody can tell what has been judged.
     """
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
     main = repository.resolve(default)
     if main is None:
         return Pending()
-    named = repository.names(RUNS, HEADS, TAGS, FOREIGN)
+    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES)
     judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
     heads = {name: tip for name, tip in named.items() if name.startswith(HEADS) and name != default}
-    found = _branches(repository, heads, set(pushes))
+    found = _branches(repository, heads, set(pushes), named.get(NOTES, ""))
     asked = requests.waiting(server)
     jobs = (*pushes.values(), *_tags(server, named, judged), *asked, *_due(server, main), *found.jobs)
     return replace(found, jobs=jobs, begun=any(after in judged for _, after in moves), main=main)
@@ -70,28 +70,31 @@ def untrained(server: Server, tips: Iterable[str]) -> bool:
 
     It is a look that costs little.
     """
-    found = server.repository.objects([notes.place(commit) for commit in tips])
-    if any(content is not None and UNTRAINED.encode() in content[1] for content in found):
+    if any(UNTRAINED.encode() in told for told in notes.texts(server.repository, tips)):
         return True
     return any(run.taken_up for run in runs.listed(server))
 
 
 def is_final(server: Server, job: Job) -> bool:
-    """Whether a job has its verdict."""
+    """Whether a job has its verdict. Raises MachineError where nobody can tell."""
     repository = server.repository
     if job.event == "workflow":
         return not requests.is_waiting(server, job)
     if job.event == "schedule":
         return remembered(server).get(f"{job.file} {job.cron}", "") >= job.due
     if job.event == "pull_request":
-        return repository.git("notes", f"--ref={NOTES}", "list", job.commit, check=False).returncode == 0
+        return bool(notes.among(repository, {job.commit}))
     return repository.resolve(f"{RUNS}{job.tag or job.commit}") is not None
 
 
-def _branches(repository: Repository, refs: dict[str, str], pushes: set[str]) -> Pending:
-    """The tips of branches without a report; and the commits that a later push took the place of before their turn."""
+def _branches(repository: Repository, refs: dict[str, str], pushes: set[str], reports: str) -> Pending:
+    """The tips of branches without a report; and the commits that a later push took the place of before their turn.
+
+    `reports` is the object that their ref names, or "" where git names none.
+    """
     logs = {name: [move for move in repository.reflog(name) if move[1] != ZERO] for name in refs}
-    reported = notes.among(repository, {*refs.values(), *(after for moves in logs.values() for _, after in moves)})
+    asked = {*refs.values(), *(after for moves in logs.values() for _, after in moves)}
+    reported = notes.among(repository, asked, reports)
     tips, pulls = {*refs.values()}, _Pulls(repository)
     jobs: dict[str, tuple[float, Job]] = {}
     superseded: dict[str, tuple[Job, str]] = {}

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pushforward import durable, files
-from pushforward.errors import MACHINE, PushforwardError
+from pushforward.errors import MACHINE, MachineError, PushforwardError
 from pushforward.git import whereabouts
-from pushforward.git.refs import NOTES, ZERO
+from pushforward.git.refs import ZERO
 from pushforward.git.repository import DETACH, SKIP
 from pushforward.git.server import FOLDER, Server
 from pushforward.process import clean_environment, index_environment
@@ -116,11 +116,20 @@ def why_not(server: Server, name: str, commit: str) -> str:
     if repository.resolve(server.default_branch) is None:
         branch = server.default_branch
         return f"there is no {branch} to compare with yet\n  next: git push local {branch}"
-    if event != "tag" and repository.git("notes", f"--ref={NOTES}", "list", commit, check=False).returncode == 0:
+    if event != "tag" and _is_reported(server, commit):
         return f"{commit[:9]} is judged already\n  next: git fetch local && pushforward report {commit[:9]}"
     if blocked := runs.queue(server)["blocked"]:
         return str(blocked)
     return ""
+
+
+def _is_reported(server: Server, commit: str) -> bool:
+    from pushforward.report import notes  # what few pushers wait for
+
+    try:
+        return bool(notes.among(server.repository, {commit}))
+    except MachineError:  # the dispatcher says so
+        return False
 
 
 def died(server: Server, commit: str) -> str:
