@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,16 +48,18 @@ def fit(
     rounds: int,
     validation: "xgboost.DMatrix | None" = None,
     stop_after: tuple[int, int] = (0, 0),
+    enough: Callable[[], int] | None = None,
 ) -> tuple["xgboost.Booster", dict[str, list[float]]]:
-    """Boost for `rounds`; also the log loss by round.
+    """Boost for `rounds`; with `validation`, also the log loss by round on both.
 
     With `validation`, stop earlier once `stop_after` = (patience, least rounds) is over: that many rounds without a
-    better log loss on it, and no less than that many in all.
+    better log loss on it, and no less than that many in all. Without, stop after `enough()` rounds where that is given:
+    it is asked after the least, and may wait for its answer.
     """
     import xgboost as xgb
 
     history: dict[str, dict[str, list[float]]] = {}
-    watched = [(train, "train")] + ([(validation, "validation")] if validation is not None else [])
+    watched = [(train, "train"), (validation, "validation")] if validation is not None else []
     booster = xgb.train(
         params,
         train,
@@ -65,7 +67,7 @@ def fit(
         evals=watched,
         evals_result=history,
         verbose_eval=False,
-        callbacks=[watch(rounds, *stop_after)],
+        callbacks=[watch(rounds, *stop_after) if enough is None else until(enough, stop_after[1])],
     )
     return booster, {name: values["logloss"] for name, values in history.items()}
 
@@ -82,14 +84,28 @@ def watch(rounds: int, patience: int, least: int) -> Any:
         def after_iteration(self, model: Any, epoch: int, evals_log: dict[str, Any]) -> bool:  # noqa: ARG002
             done = epoch + 1
             if (done % 25 == 0 or done == rounds) and xgb.collective.get_rank() == 0:
-                losses = "  ".join(f"{name} {values['logloss'][-1]:.4f}" for name, values in evals_log.items())
+                losses = "".join(f"  {name} {values['logloss'][-1]:.4f}" for name, values in evals_log.items())
+                told = f"  log loss:{losses}" if losses else ""
                 left = (time.monotonic() - began) / done * (rounds - done)
-                print(f"  round {done}/{rounds}  log loss: {losses}  at most {left:.0f} s left", flush=True)
+                print(f"  round {done}/{rounds}{told}  at most {left:.0f} s left", flush=True)
             if "validation" not in evals_log:
                 return False
             return done >= least and done - best_round(evals_log["validation"]["logloss"]) >= patience
 
     return Watch()
+
+
+def until(enough: Callable[[], int], least: int) -> Any:
+    """A callback of XGBoost that ends a fit after `enough()` rounds, which is asked after the `least`."""
+    import xgboost as xgb
+
+    class Until(xgb.callback.TrainingCallback):  # type: ignore[misc]  # the base is untyped
+        """Ends a fit once it has as many rounds as are wanted."""
+
+        def after_iteration(self, model: Any, epoch: int, evals_log: dict[str, Any]) -> bool:  # noqa: ARG002
+            return epoch + 1 >= least and epoch + 1 >= enough()
+
+    return Until()
 
 
 def best_round(losses: list[float]) -> int:

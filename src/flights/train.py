@@ -2,13 +2,14 @@
 
 Two fits with the same settings. The first leaves the last training month out and watches the log loss on it: that
 picks the number of rounds and gives the validation numbers, honest in time. The second is fitted on all training
-months with that number of rounds, and ships.
+months with that number of rounds, and ships; in memory, on two processors or more, it goes beside the first.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -148,6 +149,8 @@ class Fitter:
         self.chosen, self.settings, self.client = chosen, settings, client
         self.names = [feature.name for feature in chosen]
         self.params = settings.booster_params(chosen)
+        # Each round waits for its slowest thread: two fits of half the threads are done before one after the other.
+        self.beside = client is None and settings.memory == "in-core" and settings.device == "cpu" and threads() > 1
 
     def pick_rounds(
         self, earlier: Sequence[Part], later: pl.DataFrame
@@ -172,10 +175,16 @@ class Fitter:
 
         return rounds, curve, scored()
 
-    def fit_all(self, parts: Sequence[Part], rounds: int) -> tuple[Any, dict[str, list[str]]]:
-        """The second fit, on all `parts`: the booster that ships, and its vocabulary."""
+    def fit_all(self, parts: Sequence[Part], rounds: Callable[[], int]) -> tuple[Any, dict[str, list[str]]]:
+        """The second fit, on all `parts`: the booster that ships, and its vocabulary.
+
+        Where it goes beside the first it asks for the `rounds` once it has the least that there are to be.
+        """
         coded = self._coded(parts)
-        return self._fit(coded, rounds)[0], coded.categories
+        if not self.beside:
+            return self._fit(coded, rounds())[0], coded.categories
+        least = (0, self.settings.min_rounds)
+        return self._fit(coded, self.settings.max_rounds, stop_after=least, enough=rounds)[0], coded.categories
 
     def _coded(self, parts: Sequence[Part]) -> Coded:
         categories = vocabulary((part() for part in parts), self.chosen)
@@ -187,15 +196,18 @@ class Fitter:
         rounds: int,
         validation: tuple[Matrix, Labels] | None = None,
         stop_after: tuple[int, int] = (0, 0),
+        enough: Callable[[], int] | None = None,
     ) -> tuple[Any, dict[str, list[float]]]:
         max_bin = self.settings.max_bin
         if self.client is not None:
             return fit_on(self.client, coded, self.params, rounds, max_bin, validation, stop_after)
-        params = self.params | {"nthread": threads()}
+        params = self.params | {"nthread": threads() // 2 if self.beside else threads()}
         watched = validation and plain(validation[0], coded.names, coded.categories, validation[1])
         with scratch() as folder:
             # Nothing here holds the rows: XGBoost takes their files away before the folder goes.
-            return fit(coded.binned(max_bin, folder), params, rounds, watched, stop_after)
+            booster, curve = fit(coded.binned(max_bin, folder), params, rounds, watched, stop_after, enough)
+        booster.set_param({"nthread": threads()})  # whoever asks it is alone, or nearly
+        return booster, curve
 
 
 def _scored(table: pl.DataFrame, part: str, p: npt.NDArray[np.float64]) -> pl.DataFrame:
@@ -239,16 +251,21 @@ def main(_: list[str]) -> None:
     with connected(settings) if settings.cluster == "dask" else nullcontext() as client:
         fitter = Fitter(chosen, settings, client)
         print(f"fit before {split.validation}, watched on {split.validation}", flush=True)
-        rounds, curve, scored = fitter.pick_rounds(parts[:-1], parts[-1]())
-        _write_predictions(scored, settings)
-        write_learning(curve, Path("metrics/learning.csv"))
-        print(f"fit up to {split.training[-1]}, {rounds} rounds", flush=True)
-        booster, categories = fitter.fit_all(parts, rounds)
+        rounds: Future[int] = Future()
+        with ThreadPoolExecutor(1) as pool, ExitStack() as ends:
+            ends.callback(rounds.cancel)  # of an error here the second fit hears so
+            beside = pool.submit(fitter.fit_all, parts, rounds.result) if fitter.beside else None
+            picked, curve, scored = fitter.pick_rounds(parts[:-1], parts[-1]())
+            rounds.set_result(picked)
+            _write_predictions(scored, settings)
+            write_learning(curve, Path("metrics/learning.csv"))
+            print(f"fit up to {split.training[-1]}, {picked} rounds", flush=True)
+            booster, categories = beside.result() if beside else fitter.fit_all(parts, rounds.result)
         fitted = told(settings, workers(client) if client is not None else 0)
     folder = Path("model")
     folder.mkdir(exist_ok=True)
     booster.save_model(folder / BOOSTER)
-    training = {"rows": rows, "rounds": rounds}
+    training = {"rows": rows, "rounds": picked}
     manifest = _manifest(split, chosen, categories, settings, training, fitted, folder / BOOSTER)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     write_importance(contributions(booster, parts[-1](), chosen, categories), Path("metrics/importance.csv"))

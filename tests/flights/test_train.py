@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import polars as pl
@@ -198,3 +199,44 @@ def test_the_same_bytes_at_another_path_zone_locale_hash_seed_and_number_of_thre
         subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True, capture_output=True)
         digests.append(_digests(folder))
     assert digests[0] == digests[1] == digests[2]
+
+
+def test_two_fits_side_by_side_leave_what_one_after_the_other_leaves(project, monkeypatch):
+    text = (project / "params.yaml").read_text()
+    settings = read_section("train", Train)
+    (project / "params.yaml").write_text(text.replace(f"min_rounds: {settings.min_rounds}", "min_rounds: 5"))
+    before, met = train.fit, threading.Barrier(2, timeout=60)
+
+    def met_first(*asked, **more):
+        met.wait()  # for ever, were one fitted after the other
+        return before(*asked, **more)
+
+    digests = []
+    for threads, fit in ((1, before), (4, met_first)):
+        monkeypatch.setattr(train, "threads", lambda threads=threads: threads)
+        monkeypatch.setattr(train, "fit", fit)
+        train.main([])
+        files = ("data/predictions.parquet", "metrics/learning.csv", "metrics/importance.csv")
+        digests.append((_digests(project), [(project / name).read_bytes() for name in files]))
+    assert digests[0] == digests[1]
+    assert json.loads((project / "model/manifest.json").read_text())["training"]["rounds"] > 5, "more than the least"
+
+
+def test_a_first_fit_that_fails_ends_the_second_beside_it(project, monkeypatch):
+    monkeypatch.setattr(train, "threads", lambda: 2)
+    ended, fit_all = [], Fitter.fit_all
+
+    def watched(self, parts, rounds):
+        try:
+            return fit_all(self, parts, rounds)
+        finally:
+            ended.append(True)
+
+    def broken(*_):
+        raise StageError("no round was boosted")
+
+    monkeypatch.setattr(Fitter, "fit_all", watched)
+    monkeypatch.setattr(Fitter, "pick_rounds", broken)
+    with pytest.raises(StageError, match="no round was boosted"):
+        train.main([])
+    assert ended == [True]
