@@ -15,7 +15,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test env-dask demo simulate pictures site test score check house chaos refusals backtest format lock lock-data clean
+.PHONY: help env env-test env-dask demo tour simulate pictures site test score check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -29,8 +29,11 @@ env-test: env ## build the environment of checks and tests (.venv-test)
 env-dask: env ## build the environment of fits on a cluster (.venv-dask)
 	@requirements/install.sh .venv-dask $(RUN_LOCKS) requirements/dask.txt
 
-demo: env ## a team, nine pushes, real flights: the whole loop in four to eight minutes
+demo: env ## a team, five pushes, real flights: from a first model to a judged improvement, in two minutes
 	@$(VENV)/bin/python scripts/demo.py
+
+tour: env ## the demo and four chapters more: bad data, a person's word, releases, a rollback
+	@$(VENV)/bin/python scripts/demo.py --all
 
 DIR ?= simulation
 MONTHS ?= 8

@@ -1,6 +1,6 @@
 """The README's pictures, from the demo's own pages in Chromium: `make pictures`.
 
-Takes the team in ./demo, and makes it first where there is none: three to five minutes, like `make demo`.
+Takes the team in ./demo, and makes it first where there is none: one to three minutes, like `make demo`.
 """
 
 import shutil
