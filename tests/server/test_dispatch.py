@@ -232,7 +232,7 @@ def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(t
     path = Path(tiny.server.bare) / "refs" / "notes" / "pushforward"
     before = path.read_text()
     path.write_text("deadbeef\n")
-    why = "runs wait, and no commit is wrong: the reports cannot be read: refs/notes/pushforward is damaged"
+    why = "runs wait, and no commit is wrong: refs/notes/pushforward is damaged"
     assert f"{why}; pushforward check, then pushforward dispatch" in tiny.pushforward("dispatch", check=False)
     job = runs.Job("pull_request", "refs/heads/idea", third)
     runs.store(tiny.server, runs.Run(job, asked=time.time(), attempt=2))
@@ -243,6 +243,26 @@ def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(t
     path.write_text(before)
     assert "1 judged" in tiny.pushforward("dispatch")
     assert [verdicts(tiny, commit) for commit in (first, second, third)] == [["hold"]] * 3
+
+
+def test_a_mark_that_cannot_be_read_is_no_word_that_a_push_was_not_judged(tiny):
+    commit = tiny.git("rev-parse", "HEAD")
+    before = tiny.run(commit)
+    (Path(tiny.server.bare) / f"{RUNS}{commit}").write_text("deadbeef\n")
+    said = tiny.pushforward("dispatch", check=False)
+    assert f"runs wait, and no commit is wrong: {RUNS}{commit} is damaged; pushforward check" in said
+    assert tiny.run(commit) == before
+
+
+def test_a_run_whose_workflows_cannot_be_told_of_ends_all_the_same(tiny, monkeypatch, capsys):
+    def broken(*_: object) -> None:
+        raise PushforwardError("refs/notes/pushforward cannot be moved")
+
+    monkeypatch.setattr(execute.record, "beside", broken)
+    done, _ = fails(tiny, monkeypatch, PushforwardError("edit it"))
+    assert done.final
+    assert (runs.folder(tiny.server, done.job.key) / runs.DONE).exists()
+    assert "its workflows are not told of in a report: refs/notes/pushforward cannot" in capsys.readouterr().out
 
 
 def test_what_was_judged_since_the_coordinator_looked_is_not_called_off(tiny):

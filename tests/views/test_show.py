@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tests.team import MODEL_SETTINGS, MONTHS
 
 from pushforward.commands.cli import main
-from pushforward.errors import PushforwardError
+from pushforward.errors import MachineError, PushforwardError
 from pushforward.gate.verdict import Holdout, Number, invalid
 from pushforward.git.repository import Repository
 from pushforward.judge import recorded
@@ -85,6 +85,13 @@ def test_a_commit_that_was_judged_twice_has_two_rows_the_branch_before_its_merge
     entries = show.state(history.folder).history
     rows = [(entry.ref, entry.pull, entry.version) for entry in entries]
     assert rows == [("better", 7, ""), ("main", None, "v1.0.0")]
+
+
+def test_reports_that_cannot_be_read_are_no_empty_history(history):
+    history.judge(history.commit("Begin"), "promote")
+    (history.folder / ".git" / notes.NOTES).write_text("deadbeef\n")
+    with pytest.raises(MachineError, match="refs/notes/pushforward is damaged"):
+        show.state(history.folder)
 
 
 def test_versions_and_environments_are_what_the_tags_say(history):

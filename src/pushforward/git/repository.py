@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pushforward import files, process
-from pushforward.errors import TOOL, PushforwardError
+from pushforward.errors import TOOL, MachineError, PushforwardError
 from pushforward.git import environment, reading
 from pushforward.git.refs import FOREIGN, ZERO
 
@@ -20,6 +20,7 @@ AS_SHA1 = "git init --object-format=sha1 ../again && git ls-files -z | xargs -0 
 SKIP, DETACH = "ci.skip", "ci.detach"
 KEPT_ASKS = 20  # of more at once one process of their own is the cheaper way
 OBJECT = re.compile(r"[0-9a-f]{40}")
+BROKEN = re.compile(rb"ignoring broken ref (\S+)")
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # a tab parts columns
 # What a person's configuration may change of what git says or writes, and is read here; a push of ours is not signed as
 # a whole.
@@ -135,9 +136,15 @@ class Repository:
         lines = self.git("for-each-ref", f"--format={form}", *prefixes).text.splitlines()
         return [Ref(*line.split("\0")) for line in lines]
 
-    def names(self, *prefixes: str) -> dict[str, str]:
-        """Name -> object of all refs below the prefixes. Git looks at no object for that, as it does for `refs`."""
-        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).text.splitlines()
+    def names(self, *prefixes: str, whole: bool = False) -> dict[str, str]:
+        """Name -> object of all refs below the prefixes. Git looks at no object for that, as it does for `refs`.
+
+        With `whole` MachineError where a ref is damaged, which git would leave out as if it were not there.
+        """
+        told = self.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
+        if whole and (damaged := BROKEN.search(told.stderr)):
+            raise MachineError(f"{damaged[1].decode()} is damaged", next="pushforward check, where it lies")
+        lines = told.text.splitlines()
         return {name: identity for identity, _, name in (line.partition(" ") for line in lines)}
 
     def read(self, revision: str, path: str) -> bytes | None:

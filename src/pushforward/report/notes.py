@@ -52,10 +52,10 @@ def newest(repository: Repository) -> str:
 
     Raises MachineError where the ref cannot be read: nobody knows then what has been judged.
     """
-    told = repository.git("for-each-ref", "--format=%(objectname)", NOTES)
-    if not told.text and told.stderr:  # git takes a ref without an object's name for none, and warns of it
-        raise _unreadable()
-    return told.text
+    found = repository.names(NOTES, whole=True).get(NOTES, "")
+    if not found and repository.git("symbolic-ref", "-q", NOTES, check=False).returncode == 0:
+        raise _unreadable()  # another name of a ref that is not there, which git lists nowhere
+    return found
 
 
 def read(repository: Repository, commit: str) -> "list[Report]":
@@ -138,7 +138,7 @@ def _whole(repository: Repository) -> str:
 
 
 def _unreadable() -> MachineError:
-    return MachineError(f"the reports cannot be read: {NOTES} is damaged", next="pushforward check, where it lies")
+    return MachineError(f"{NOTES} is damaged", next="pushforward check, where it lies")
 
 
 def put(repository: Repository, commit: str, report: "Report", *, lock: Path, remote: str = "") -> None:

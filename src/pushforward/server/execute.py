@@ -133,7 +133,7 @@ def conduct(server: Server, what: Run, left: list[str]) -> None:
     done, found = _put(server, what, found, follow, console)
     if found.machine is None:
         care.over(server)
-        record.open_retired(server, ledgers)
+        _tell_beside(what, "the numbers of holdouts", lambda: record.open_retired(server, ledgers))
     elif care.tell(server, found.machine):
         print(f"{job.id} is not judged: {found.machine} {found.machine.detail}", flush=True)  # into the server's log
     _end(server, done, found, console)
@@ -196,6 +196,14 @@ def hold(server: Server, what: Run, why: MachineError) -> None:
     _end(server, done, found, Console(runs.folder(server, what.job.key) / runs.LOG))
 
 
+def _tell_beside(what: Run, told: str, tell: Callable[[], None]) -> None:
+    """Write into reports what is beside a verdict; the verdict is there, and ends as it is where that cannot be."""
+    try:
+        tell()
+    except PushforwardError as failed:
+        print(f"{what.job.id}: {told} are not told of in a report: {failed.message}", flush=True)  # the server's log
+
+
 def _found(server: Server, what: Run, console: Console, begun: list[Execution]) -> Outcome:
     try:
         return outcome(server, what, console, begun)
@@ -238,6 +246,6 @@ def _end(server: Server, done: Run, found: Outcome, console: Console) -> Run:
     if ended.final and job.event == "workflow":
         requests.close(server, ended)
     if ended.final:
-        record.beside(server, job.commit)
+        _tell_beside(done, "its workflows", lambda: record.beside(server, job.commit))
     (runs.folder(server, job.key) / runs.DONE).touch()
     return ended

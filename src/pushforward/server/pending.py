@@ -54,7 +54,7 @@ def find(server: Server) -> Pending:
     main = repository.resolve(default)
     if main is None:
         return Pending()
-    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES)
+    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, whole=True)
     judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}

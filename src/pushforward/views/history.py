@@ -143,7 +143,7 @@ class History:
 
     def _read(self, listed: str) -> Snapshot:
         refs = {name: identity for identity, _, name in (line.partition(" ") for line in listed.splitlines())}
-        kept, strange = notes.listed(self.repository) if NOTES in refs else ({}, set())
+        kept, strange = notes.listed(self.repository)
         read = self._learn([(_headers, blob) for blob in kept.values()] + [(_commit, name) for name in kept])
         rules, problems = self._settings()
         model, policy, measured = _told(rules) if rules else (_model(refs), {}, "")
