@@ -254,6 +254,25 @@ def test_a_mark_that_cannot_be_read_is_no_word_that_a_push_was_not_judged(tiny):
     assert tiny.run(commit) == before
 
 
+@pytest.mark.parametrize("which", ["main", "idea"])
+@pytest.mark.parametrize("text", ["deadbeef\n", "1" * 40 + "\n"])
+def test_a_branch_that_cannot_be_read_was_not_deleted(tiny, which, text):
+    waits = tiny.branch("idea")
+    tiny.lose("idea")
+    job = runs.Job("pull_request", "refs/heads/idea", waits)
+    runs.store(tiny.server, runs.Run(job, asked=time.time()))
+    path = Path(tiny.server.bare) / "refs" / "heads" / which
+    before = path.read_text()
+    path.write_text(text)
+    said = tiny.pushforward("dispatch", check=False)
+    assert "no commit is wrong" in said
+    assert f"refs/heads/{which}" in said
+    assert not runs.load(tiny.server, job.key).final
+    path.write_text(before)
+    assert "1 judged" in tiny.pushforward("dispatch")
+    assert verdicts(tiny, waits) == ["hold"]
+
+
 def test_a_run_whose_workflows_cannot_be_told_of_ends_all_the_same(tiny, monkeypatch, capsys):
     def broken(*_: object) -> None:
         raise PushforwardError("refs/notes/pushforward cannot be moved")

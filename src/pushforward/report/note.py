@@ -49,9 +49,9 @@ class Context:
     """What a report tells beside the verdict; every field may stay empty, and its section is left out then.
 
     `message` is the text of a run that ended before judging (`kind`), line by line. `carried_to` is the commit at
-    which the verdict on an earlier commit stands because nothing that a model is made of has changed, and `carried_by`
-    the event of that commit. `renamed_from` is
-    the champion under the name that the model had before, with which it was not compared. `months` are
+    which the verdict on an earlier commit stands because nothing that a model is made of has changed, `carried_by` the
+    event of that commit. `renamed_from` is the champion under the name that the model had before, with which it was not
+    compared. `months` are
     (month, rows, share of positive labels or None while that is sealed). Curves are losses by round, on the validation
     month; the champion's is there where its month is the same. `drift` says column by column how the rows of the months
     added differ; `profiles` are the columns that moved most. `trend` is (month, version, value) of `trend_metric` on

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pushforward import durable
 from pushforward.actions import cron as schedule
-from pushforward.errors import PushforwardError
+from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import repository as git
 from pushforward.git.refs import FOREIGN, HEADS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
@@ -51,10 +51,12 @@ def find(server: Server) -> Pending:
     """
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
+    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, whole=True)
     main = repository.resolve(default)
+    if main is None and default in named:
+        raise _lost(default)
     if main is None:
         return Pending()
-    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, whole=True)
     judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
@@ -112,7 +114,14 @@ def _branches(repository: Repository, refs: dict[str, str], pushes: set[str], re
                 job = Job("pull_request", name, after, before, pulls.of(name))
                 superseded[after] = job, moves[place + 1][1]
     in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
+    for job, there in zip(in_order, repository.objects([job.commit for job in in_order]), strict=True):
+        if there is None:
+            raise _lost(job.ref)
     return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
+
+
+def _lost(ref: str) -> MachineError:
+    return MachineError(f"what {ref} names is not there", next="pushforward check, where it lies")
 
 
 def withdrawn(server: Server) -> Iterator[Job]:
