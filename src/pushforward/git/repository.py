@@ -143,7 +143,8 @@ class Repository:
         """
         told = self.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
         if whole and (damaged := BROKEN.search(told.stderr)):
-            raise MachineError(f"{damaged[1].decode()} is damaged", next="pushforward check, where it lies")
+            ref = damaged[1].decode("utf-8", "replace")
+            raise MachineError(f"{ref} is damaged", next="pushforward check, where it lies")
         lines = told.text.splitlines()
         return {name: identity for identity, _, name in (line.partition(" ") for line in lines)}
 

@@ -53,9 +53,8 @@ def find(server: Server) -> Pending:
     default = f"refs/heads/{server.default_branch}"
     named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, whole=True)
     main = repository.resolve(default)
-    if main is None and default in named:
-        raise _lost(default)
     if main is None:
+        _check(repository, {ref: named[ref] for ref in [default] if ref in named})
         return Pending()
     judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
@@ -114,14 +113,15 @@ def _branches(repository: Repository, refs: dict[str, str], pushes: set[str], re
                 job = Job("pull_request", name, after, before, pulls.of(name))
                 superseded[after] = job, moves[place + 1][1]
     in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
-    for job, there in zip(in_order, repository.objects([job.commit for job in in_order]), strict=True):
-        if there is None:
-            raise _lost(job.ref)
+    _check(repository, {job.ref: job.commit for job in in_order})
     return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
 
 
-def _lost(ref: str) -> MachineError:
-    return MachineError(f"what {ref} names is not there", next="pushforward check, where it lies")
+def _check(repository: Repository, tips: dict[str, str]) -> None:
+    """Refuse branches whose commits git has lost: of those nobody can say anything."""
+    for (ref, _), there in zip(tips.items(), repository.objects([*tips.values()]), strict=True):
+        if there is None:
+            raise MachineError(f"the commit of {ref} is not there", next="pushforward check, where it lies")
 
 
 def withdrawn(server: Server) -> Iterator[Job]:
