@@ -15,7 +15,7 @@ RUN_LOCKS := requirements/run.txt requirements/data.txt $(STORE:%=requirements/%
 # Bytecode is the largest lever on start-up: `dvc repro` takes four times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env env-test env-dask demo tour simulate pictures site test score check house chaos refusals backtest format lock lock-data clean
+.PHONY: help env env-test env-dask demo tour simulate pictures site test test-rest score check house chaos refusals backtest format lock lock-data clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -51,9 +51,14 @@ site: env-test ## build the documentation into SITE=site (REPOSITORY=https://HOS
 
 SCORED = $(CURDIR)/.pytest_cache/score.jsonl
 test: export RECORD_SCORE = $(SCORED)
-test: env-test ## run the tests, and name the slowest; no row of the ML Test Score may be lost
+test: env-test ## run the tests that need no whole server or repository (four of five), and name the slowest
 	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
-	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=30 --durations-min=5
+	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=10 --durations-min=2 -m "not slow and not whole"
+
+test-rest: export RECORD_SCORE = $(SCORED)
+test-rest: env-test ## run the others; after both no row of the ML Test Score may be lost
+	@mkdir -p .pytest_cache
+	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=30 --durations-min=5 -m "slow or whole"
 	@$(TEST_VENV)/bin/python -m tests.score --check
 
 score: export RECORD_SCORE = $(SCORED)

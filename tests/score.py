@@ -27,8 +27,8 @@ itself; a section is the sum of its rows, the score the least of the four.
 
 Here a test names the rows that it earns (`@pytest.mark.ml_test_score("Data 1")`), and `make score` makes this page of a
 run of these tests: a row counts where one of them has passed and none has failed. A row that no test names has 0.
-`make test` fails where a row is lost. `pushforward score-card` says the same of a repository of yours, by what is in
-it.
+`make test test-rest` fails where a row is lost. `pushforward score-card` says the same of a repository of yours, by
+what is in it.
 """
 LINE = re.compile(r"\| (?P<row>\w+ \d) \| (?P<points>[01]) \|")
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.team import PYTHON, make_toy
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "act.md"
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)

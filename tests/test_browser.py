@@ -31,7 +31,10 @@ from pushforward.views.underway import Desk, Step, Underway
 LIMIT_SECONDS = 240
 WIDTHS = (360, 768, 1280)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
+]
 
 
 def module(name, path):

@@ -9,6 +9,8 @@ import pytest
 
 from pushforward.gate.drift import drift
 
+pytestmark = pytest.mark.whole
+
 SPEC = importlib.util.spec_from_file_location("drift_year", Path(__file__).parents[1] / "benchmarks" / "drift.py")
 benchmark = sys.modules["drift_year"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(benchmark)

@@ -237,4 +237,4 @@ def test_the_readme_shows_what_a_push_prints(told):
         README.write_text(f"{head}{BEGIN}{written}{END}{tail}")
         return
     assert len(written.splitlines()) <= LONGEST
-    assert calm(block) == calm(written), "run UPDATE_README=1 make test, and look at the difference"
+    assert calm(block) == calm(written), "run this test with UPDATE_README=1, and look at the difference"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.team import PYTHON, Team
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 SECTIONS = dict(re.findall(r"^#+ ([^\n]+)\n(.*?)(?=^#+ |\Z)", PAGE, re.MULTILINE | re.DOTALL))

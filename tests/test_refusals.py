@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from tests import refusals
+
+pytestmark = pytest.mark.whole
 
 
 def _rows(module: str) -> set[str]:

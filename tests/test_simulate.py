@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from flights.collect import Collect, collect
 
+pytestmark = pytest.mark.whole
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 START = datetime(2013, 5, 1, tzinfo=UTC)
 INSTANT = pl.Datetime("us", "UTC")

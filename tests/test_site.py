@@ -24,6 +24,8 @@ from tests.test_browser import CHROMIUM, Browser, complaints, requests
 from pushforward.commands.cli import VERBS, main
 from pushforward.git import refs
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 AXE = "4.14.1"

@@ -9,7 +9,11 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from pushforward.project import workflows
+
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

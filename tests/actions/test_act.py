@@ -23,6 +23,8 @@ from pushforward.errors import PushforwardError
 from pushforward.sandbox import jail
 from pushforward.sandbox.jail import Jail, Policy
 
+pytestmark = pytest.mark.whole
+
 USES = {name.partition("/")[2]: f"{name}@{sha}" for name, sha in STAND_INS.items()}
 CHECKOUT = f"{{uses: {USES['checkout']}}}"
 

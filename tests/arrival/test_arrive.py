@@ -25,6 +25,8 @@ from pushforward.server import telling
 from pushforward.server.record import Outcome
 from pushforward.server.runs import Job, Run
 
+pytestmark = pytest.mark.whole
+
 PACKAGE = Path(__file__).parent.parent.parent / "src"
 CRON = "23 * * * *"
 EARLY, LATER = ("--now", "2020-03-01"), ("--now", "2020-05-08")

@@ -10,6 +10,8 @@ from pushforward.git.repository import Repository
 from pushforward.report import notes
 from pushforward.report.note import Context, Report
 
+pytestmark = pytest.mark.whole
+
 EARLY = ("--now", "2020-03-01")
 ADDRESS = "https://github.com/octo/flights.git"
 BRANCH = "arrive/2020-03"

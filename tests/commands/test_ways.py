@@ -9,6 +9,8 @@ import pytest
 from pushforward.git.repository import Repository
 from pushforward.report import notes
 
+pytestmark = pytest.mark.whole
+
 
 def sign(team, *rights: str) -> None:
     """Give Ann a key, and that the rights."""

@@ -12,6 +12,8 @@ from flights.available import available
 from flights.collect import Collect, main
 from flights.errors import StageError
 
+pytestmark = pytest.mark.whole
+
 FLIGHTS, WEATHER = b"year,month\n2013,5\n", b"origin,temp\nEWR,39.02\n"
 
 

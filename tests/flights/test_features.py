@@ -16,6 +16,8 @@ from flights.schema import EVENTS, ROWS, WEATHER, empty_table
 from flights.timeline import events_of, rows_of
 from flights.validate import checked_flights, checked_weather
 
+pytestmark = pytest.mark.whole
+
 HOUR = timedelta(hours=1)
 
 

@@ -22,6 +22,8 @@ from flights.params import read_section
 from flights.schema import EVENTS, SCORED, read_columns
 from flights.train import Train
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 MADE = ("model/model.ubj", "metrics/metrics.json", "metrics/learning.csv", "metrics/importance.csv")

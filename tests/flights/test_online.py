@@ -13,6 +13,8 @@ from flights.features import features
 from flights.online import MANY, Online
 from flights.schema import EVENTS, INSTANT, LOCAL, ROWS, WEATHER, shaped
 
+pytestmark = pytest.mark.whole
+
 HOUR = timedelta(hours=1)
 
 

@@ -10,6 +10,8 @@ from flights.predict import load as load_model
 from flights.predict import main, predict
 from flights.serving import FEW, load
 
+pytestmark = pytest.mark.whole
+
 HOLDOUT = ["data/holdout/rows.parquet", "data/holdout/events.parquet"]
 
 

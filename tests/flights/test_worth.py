@@ -32,6 +32,8 @@ from flights.timeline import events_of, labels_of, rows_of
 from flights.train import Features, Fitter, Train, chosen_features
 from flights.validate import Validate, checked_flights, checked_weather
 
+pytestmark = pytest.mark.whole
+
 MONTHS = ["2013-01", "2013-02", "2013-03", "2013-04", "2013-05"]
 PARAMS = ROOT / "params.yaml"
 SEEDS = 3  # of a permutation

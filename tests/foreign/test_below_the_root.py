@@ -12,6 +12,8 @@ from pushforward.git import kept
 from pushforward.git.repository import Repository
 from pushforward.release.promote import lock_commit
 
+pytestmark = pytest.mark.whole
+
 AT = "models/wine"
 SETTINGS = f"""\
 tool: "{__version__}"

@@ -8,6 +8,8 @@ from tests.foreign.shapes import LOCKS, Foreign
 from pushforward import __version__
 from pushforward.project import sample
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def project(tmp_path, git, monkeypatch):

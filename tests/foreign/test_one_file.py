@@ -6,6 +6,8 @@ from tests.foreign.shapes import DATA, Foreign, digest
 from pushforward import __version__
 from pushforward.pipeline.revision import data_digest
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = f"""\
 tool: "{__version__}"
 models:

@@ -14,6 +14,8 @@ from pushforward.judge import holdout as holdouts
 from pushforward.release.promote import lock_commit
 from pushforward.settings import parse
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = f"""\
 tool: "{__version__}"
 models:

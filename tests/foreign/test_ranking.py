@@ -7,6 +7,8 @@ from pushforward import __version__
 from pushforward.errors import PushforwardError
 from pushforward.settings import parse
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = f"""\
 tool: "{__version__}"
 models:

@@ -19,6 +19,8 @@ from pushforward.report.note import Context
 from pushforward.report.terminal import terminal
 from pushforward.settings import parse
 
+pytestmark = pytest.mark.whole
+
 __all__ = ["tool"]
 SETTINGS = f"""\
 tool: "{__version__}"

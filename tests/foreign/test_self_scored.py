@@ -16,6 +16,8 @@ from pushforward.release.promote import not_compared
 from pushforward.report.terminal import terminal
 from pushforward.settings import parse
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = f"""\
 tool: "{__version__}"
 models:

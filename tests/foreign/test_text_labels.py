@@ -8,6 +8,8 @@ from pushforward.errors import PushforwardError
 from pushforward.judge import holdout as holdouts
 from pushforward.settings import parse
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = f"""\
 tool: "{__version__}"
 models:

@@ -13,6 +13,8 @@ from pushforward.judge import handover, judged, records
 from pushforward.registry import tags as registry
 from pushforward.report import notes
 
+pytestmark = pytest.mark.whole
+
 ONE = """\
   {name}:
     folder: models/{name}

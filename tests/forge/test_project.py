@@ -15,6 +15,8 @@ from pushforward.commands.cli import main
 from pushforward.forge import project
 from pushforward.registry import ssh
 
+pytestmark = pytest.mark.whole
+
 ADDRESS = "https://gitlab.com/octo/flights.git"
 S3 = "s3://bucket/dvc"
 JUDGE, PROMOTE = "judge*", "judge/promote"

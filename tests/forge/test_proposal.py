@@ -16,6 +16,8 @@ from pushforward.errors import POLICY, TOOL, USAGE, PushforwardError
 from pushforward.forge.proposal import Proposal, propose
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 GITHUB, GITLAB = "https://github.com/octo/flights.git", "https://gitlab.com/octo/flights.git"
 CHANGE = Proposal("arrive/2020-05", {"params.yaml": b"months: [5]\n"}, "Take 2020-05 in", "It has arrived.")
 HOSTILE = "\x1b[31m2020\n\nPushforward-Promote: me\u202e@everyone"

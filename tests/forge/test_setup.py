@@ -21,6 +21,8 @@ from tests.team import make_toy
 from pushforward.commands.cli import main
 from pushforward.registry import ssh
 
+pytestmark = pytest.mark.whole
+
 PAGE = Path(__file__).parent.parent.parent / "docs" / "github.md"
 GOLDEN = Path(__file__).parent.parent / "golden" / "setup-github.txt"
 ADDRESS = "https://github.com/octo/flights.git"

@@ -26,6 +26,8 @@ from pushforward.server import check, installation
 from pushforward.server import post_receive as receive
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 FORGED = ("HEAD:refs/tags/toy@v9.9.9", "HEAD:refs/tags/toy#production#7")
 STRANGER = 5
 

@@ -15,6 +15,8 @@ from pushforward.judge.askings import Days, Plan
 from pushforward.judge.question import Question
 from pushforward.registry import reviews
 
+pytestmark = pytest.mark.whole
+
 WINDOW = "2020-03_2020-04"
 LINE = "this holdout answers no more until 2020-05 arrives; your change is trained, and nothing is shown of its gain"
 SAME, ASKED, KEYS = (

@@ -32,6 +32,8 @@ from pushforward.report.markdown import markdown
 from pushforward.report.terminal import terminal
 from pushforward.settings import Settings, load
 
+pytestmark = pytest.mark.whole
+
 DEEP = b"[" * (sys.getrecursionlimit() + 1)  # one more than is parsed
 REQUIREMENTS = Path(__file__).parent.parent.parent / "requirements"
 LOCKS = ["run.txt", "data.txt", "test.txt"]  # what this interpreter was built from

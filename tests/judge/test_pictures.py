@@ -12,6 +12,8 @@ from pushforward.judge import drawer, pictures
 from pushforward.judge.recall import Recall
 from pushforward.report import plots
 
+pytestmark = pytest.mark.whole
+
 LEARNING = b"round,train,validation\n1,0.6,0.65\n2,0.5,0.62\n3,0.45,0.61\n"
 
 

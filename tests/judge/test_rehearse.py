@@ -11,6 +11,8 @@ from tests.foreign.shapes import Foreign
 
 from pushforward.commands.cli import main
 
+pytestmark = pytest.mark.whole
+
 SHAPE = plain.SHAPE | {
     ".dvc/.gitignore": "/config.local\n/cache\n/tmp\n",
     ".gitignore": "/model.pkl\n/data\n/.venv\n/handover/\n/verdict/\n__pycache__\n",

@@ -29,6 +29,8 @@ from pushforward.release import verify
 from pushforward.release.release import release
 from pushforward.server import telling
 
+pytestmark = pytest.mark.whole
+
 NOW = datetime(2020, 6, 1, tzinfo=UTC)
 OUTCOMES = """\
 import sys

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.pipeline.small import clone, outcomes, run
 
+pytestmark = pytest.mark.whole
+
 PARTS = """\
 stages:
   part:

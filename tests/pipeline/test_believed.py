@@ -9,6 +9,8 @@ from pushforward.git.repository import Repository
 from pushforward.pipeline import folders, frozen, lint, lock
 from pushforward.pipeline.lock import read_lock
 
+pytestmark = pytest.mark.whole
+
 CODES = "  codes:\n    cmd: printf 'EWR' > out/codes.txt\n    outs: [out/codes.txt]\n"
 LOOPED = """\
   each:

@@ -11,6 +11,8 @@ from pushforward.errors import PushforwardError
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.storage import own_options
 
+pytestmark = pytest.mark.whole
+
 FOLDERS = 4
 LATE_SECONDS = 0.05
 STAGE = """\

@@ -17,6 +17,8 @@ from pushforward.errors import TOOL, PushforwardError
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline import lock, remote
 
+pytestmark = pytest.mark.whole
+
 FOLDER = """\
   fourth:
     cmd: mkdir -p out/many && cp source.txt out/many/a.txt && cp out/first.txt out/many/b.txt

@@ -12,6 +12,8 @@ from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.pipeline import dvctext, folders
 
+pytestmark = pytest.mark.whole
+
 MADE = ["out/second.txt"]
 PUSH = "dvc push, then push again"
 

@@ -8,6 +8,8 @@ import pytest
 from tests import policy_server
 from tests.policy_server import ANN, EVE, GIL, Released, sha256
 
+pytestmark = pytest.mark.whole
+
 
 class Desk:
     """A server with v1.1.0 in use, and a commit of main, E, of which the judge could not tell."""

@@ -12,6 +12,8 @@ from pushforward.errors import PushforwardError
 from pushforward.git.repository import Repository
 from pushforward.registry import ssh, trust
 
+pytestmark = pytest.mark.whole
+
 NAME = "toy#production#1"
 # What the policy says next of a tag whose signature it has taken: there is no version here.
 TAKEN = "it names a commit that no version names"

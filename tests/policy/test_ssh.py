@@ -19,6 +19,8 @@ import pytest
 from tests import policy_server
 from tests.policy_server import ANN, EVE, Pushed, Released
 
+pytestmark = pytest.mark.whole
+
 SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 WAIT_SECONDS = 20.0
 

@@ -7,6 +7,8 @@ from tests.project import shapes
 from pushforward.project import adopt, faults
 from pushforward.project.survey import survey
 
+pytestmark = pytest.mark.whole
+
 TOOL = f"https://example.org/team/pushforward.git@{'a' * 40}"
 DVC = """\
 stages:

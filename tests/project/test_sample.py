@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pushforward import __version__
 from pushforward.project import sample
+
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parent.parent.parent
 TEMPLATES = ROOT / "src" / "pushforward" / "sample"

@@ -28,6 +28,8 @@ from pushforward.release.bundle import bundle
 from pushforward.release.promote import Passed, promote
 from pushforward.release.verify import verify
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent.parent
 NAME = "toy@v1.0.0"
 NULL = sha256(b"null")  # of the data that a manifest names which names none

@@ -13,6 +13,8 @@ from pushforward.git.repository import Repository
 from pushforward.release.bundle import bundle
 from pushforward.release.deployment import Tree, unserved
 
+pytestmark = pytest.mark.whole
+
 VERSION = "toy@v1.0.0"
 READY, LIVE = ({"httpGet": {"path": f"/v2/health/{what}", "port": 8080}} for what in ("ready", "live"))
 

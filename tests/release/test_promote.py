@@ -32,6 +32,8 @@ from pushforward.release.release import deprecate, release, rollback
 from pushforward.release.verify import verify
 from pushforward.report.note import Context
 
+pytestmark = pytest.mark.whole
+
 LOCK = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: b\n"
 REORDERED = b"schema: '2.0'\nstages:\n  train: {cmd: b}\n  collect: {cmd: a}\n"
 FOUND = b"schema: '2.0'\nstages:\n  collect:\n    cmd: a\n  train:\n    cmd: c\n"

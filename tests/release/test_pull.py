@@ -17,6 +17,8 @@ from pushforward.release import pull
 from pushforward.report import note, notes
 from pushforward.report.note import Context
 
+pytestmark = pytest.mark.whole
+
 METRICS = '{"auc": 0.75}\n'
 
 

@@ -27,6 +27,8 @@ from pushforward.release.release import deprecate, empty, release, rollback
 from pushforward.release.verify import verify
 from pushforward.views import show
 
+pytestmark = pytest.mark.whole
+
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "github.md"
 
 

@@ -21,6 +21,8 @@ from pushforward.release import chain, entry, review, reviewed, verify, word
 from pushforward.release.chain import Evidence
 from pushforward.release.promote import promote
 
+pytestmark = pytest.mark.whole
+
 EVE = "eve@example.org"
 WHY = "the late trains of June are worth it"
 

@@ -18,6 +18,8 @@ from pushforward.release import review
 from pushforward.report import note, notes
 from pushforward.report.note import Context
 
+pytestmark = pytest.mark.whole
+
 MONTHS = "2020-03_2020-04"
 SECOND = MODEL_SETTINGS + MODEL_SETTINGS.partition("models:\n")[2].replace("toy:", "other:").replace(
     "path: model", "path: other"

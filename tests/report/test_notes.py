@@ -14,6 +14,8 @@ from pushforward.git.repository import Repository
 from pushforward.report import note, notes
 from pushforward.report.note import Context, Report
 
+pytestmark = pytest.mark.whole
+
 
 def report(event, body="text", **more):
     return Report({"event": event} | more, Context(), f"{body}\n")

@@ -32,6 +32,8 @@ from pushforward.sandbox import jail
 from pushforward.sandbox.jail import Jail, Limits, Policy
 from pushforward.text import clean
 
+pytestmark = pytest.mark.whole
+
 USES = {name.partition("/")[2]: f"{name}@{sha}" for name, sha in STAND_INS.items()}
 MIB = 1 << 20
 CANARY = "canary-5f1d"

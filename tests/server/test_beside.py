@@ -8,6 +8,8 @@ from tests.mailbox import Webhook, served
 from pushforward.notify.spool import Spool
 from pushforward.server import beside, telling
 
+pytestmark = pytest.mark.whole
+
 NOTIFY = "notify:\n  team: {url_env: HOOK, events: [serving]}\n  others: {url_env: HOOK, events: [verdict]}\n"
 WORDS = ("toy@v1.1.0 cannot be served", "it does not load; toy@v1.0.0 answers on", "pushforward verify v1.1.0")
 

@@ -21,6 +21,8 @@ from pushforward.registry import signers, ssh
 from pushforward.server import check, installation
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def clone(tmp_path, git):

@@ -22,6 +22,8 @@ from pushforward.server import care, dispatch, execute, installation, pending, r
 from pushforward.server import post_receive as receive
 from pushforward.server.subject import Subject
 
+pytestmark = pytest.mark.whole
+
 
 def verdicts(tiny: Tiny, commit: str) -> list[object]:
     return [header["verdict"] for header in tiny.reports(commit)]

@@ -12,6 +12,8 @@ from pushforward.project import tool
 from pushforward.project import workflows as forge
 from pushforward.server import flows, pending, runs
 
+pytestmark = pytest.mark.whole
+
 NAMES = ["train", "judge", "release", "verify", "retrain", "monitor"]
 FOLDER = ".github/workflows"
 

@@ -21,6 +21,8 @@ from pushforward.registry import tags as registry
 from pushforward.server import check, foreign, gc, installation, pending, soundness
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 MARKS = "refs/pushforward/foreign/"
 # What a team has done with GTO, by its own hand.
 HISTORY = """

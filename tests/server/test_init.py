@@ -24,6 +24,8 @@ from pushforward.server import check, installation
 from pushforward.server import init as servers
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 SOURCE = Path(__file__).parent.parent.parent / "src" / "pushforward"
 
 

@@ -12,6 +12,8 @@ import pytest
 from pushforward.server import runs
 from pushforward.server.init import write_hooks
 
+pytestmark = pytest.mark.whole
+
 SLOW = "sleep 3"
 
 

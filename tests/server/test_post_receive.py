@@ -17,6 +17,8 @@ from pushforward.server import post_receive as receive
 from pushforward.server import runs
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 # Stands where a server's interpreter stands: ends without having judged anything.
 NOTES_ITS_START = "#!/bin/sh\necho started >>{log}\nexit 0\n"
 

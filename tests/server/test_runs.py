@@ -1,6 +1,7 @@
 """`pushforward runs`: what it shows, cancels and retries, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tests.documents import check
@@ -9,6 +10,8 @@ from pushforward.errors import PushforwardError
 from pushforward.git.server import Server
 from pushforward.server import runs
 from pushforward.server.runs import Job, Run
+
+pytestmark = pytest.mark.whole
 
 
 @pytest.fixture
@@ -87,7 +90,8 @@ def test_a_name_must_mean_one_run(server):
 
 
 @pytest.mark.parametrize("verdict", ["promote", "hold", "unknown", "identical"])
-def test_a_commit_that_has_its_verdict_gets_no_other(server, verdict):
+def test_a_commit_that_has_its_verdict_gets_no_other(server, git, verdict):
+    git(Path(server.bare), "init", "-q", "--bare")
     with pytest.raises(PushforwardError, match=f"has its verdict, {verdict}"):
         runs.retry(server, finished(verdict=verdict))
 

@@ -28,6 +28,8 @@ from pushforward.server import check, installation, soundness, trial, vouched
 from pushforward.server import init as init_module
 from pushforward.server.init import init
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -12,6 +12,8 @@ from pushforward.git.server import Server
 from pushforward.sandbox.jail import Jail
 from pushforward.server import dispatch, pending, provision
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def processes(monkeypatch) -> list[list[str]]:

@@ -22,6 +22,8 @@ from pushforward.server.record import Outcome
 from pushforward.server.runs import Job, Run
 from pushforward.text import capital
 
+pytestmark = pytest.mark.whole
+
 NOTIFY = "notify:\n  team: {url_env: HOOK, events: [verdict, release]}\n"
 
 

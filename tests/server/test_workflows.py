@@ -21,6 +21,8 @@ from pushforward.server.runs import Job, Run
 from pushforward.server.subject import Subject
 from pushforward.server.wish import UnwantedError, Wish
 
+pytestmark = pytest.mark.whole
+
 MAIN = "refs/heads/main"
 WENT_WELL = SimpleNamespace(conclusion="success")
 

@@ -18,6 +18,8 @@ from pushforward.serving import candidate, program
 from pushforward.serving.channel import Channel
 from pushforward.serving.events import Events
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -25,6 +25,8 @@ from pushforward.serving.live import Live
 from pushforward.serving.port import RefusedError, UnavailableError
 from pushforward.serving.uses import Told, Use, Uses
 
+pytestmark = pytest.mark.whole
+
 LIMITS = "serve: {load_seconds: 3.0, answer_seconds: 3.0, memory_mb: 1024}\n"
 MAIN, CANARY = (Use(f"toy#{name}#1", "o", f"toy@v1.{n}.0", "c") for n, name in enumerate(("production", "staging")))
 

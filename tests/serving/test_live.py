@@ -15,6 +15,8 @@ from pushforward.serving.memory import Memory
 from pushforward.serving.port import RefusedError, UnavailableError
 from pushforward.serving.shares import TIMED, within
 
+pytestmark = pytest.mark.whole
+
 
 class Arms:
     """A live with the versions that files of models say, open inside of the block."""

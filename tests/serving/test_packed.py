@@ -16,6 +16,8 @@ from pushforward.errors import DATA, POLICY, USAGE, PushforwardError
 from pushforward.release.bundle import SUMS, bundle
 from pushforward.serving import packed
 
+pytestmark = pytest.mark.whole
+
 SCORED = 'pl.col("x") + told / 1000'
 
 

@@ -27,6 +27,8 @@ from pushforward.serving.journal import Journal
 from pushforward.serving.live import Live
 from pushforward.serving.serve import Options
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent.parent
 ROW = {"id": "a", "x": 0.5, "at": "2020-03-01T00:00:00Z"}
 

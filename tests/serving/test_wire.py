@@ -11,6 +11,8 @@ from tests.serving.test_app import raw, reply
 from pushforward.serving import wire
 from pushforward.serving.app import Application
 
+pytestmark = pytest.mark.whole
+
 
 class Slow(InProcess):
     """Versions that take longer to answer than a head may take to come."""

@@ -22,6 +22,8 @@ from pushforward.tuning.check import Check
 from pushforward.tuning.study import Trial
 from pushforward.tuning.tune import Tuned
 
+pytestmark = pytest.mark.whole
+
 PARAMS = """# what the pipeline is told
 train:
   depth: 4                  # how deep

@@ -18,6 +18,8 @@ from pushforward.tuning import told as words
 from pushforward.tuning import tune as tuning
 from pushforward.tuning.tune import Wish
 
+pytestmark = pytest.mark.whole
+
 WHAT = ("number", "values", "state", "folds", "value", "cause")
 
 
