@@ -51,7 +51,7 @@ site: env-test ## build the documentation into SITE=site (REPOSITORY=https://HOS
 
 SCORED = $(CURDIR)/.pytest_cache/score.jsonl
 test: export RECORD_SCORE = $(SCORED)
-test: env-test ## run the tests that need no whole server or repository (four of five), and name the slowest
+test: env-test ## run the tests that need no whole server or repository (two of three), and name the slowest
 	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
 	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=10 --durations-min=2 -m "not slow and not whole"
 

@@ -38,6 +38,8 @@ from pushforward.gate import verdict as verdicts
 from pushforward.judge import judged
 from pushforward.report.note import Context
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parent.parent
 POST = ROOT / ".github" / "actions" / "report" / "post.py"
 NO_CML = (

@@ -17,6 +17,8 @@ from pushforward.forge.docket import UNJUDGED, Waiting
 from pushforward.forge.sweep import Sweep
 from pushforward.git.repository import Repository
 
+pytestmark = pytest.mark.whole
+
 
 class Docket:
     """A docket that remembers; what is taken is what `left` has for a commit, or its error."""

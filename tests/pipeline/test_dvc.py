@@ -14,6 +14,8 @@ from pushforward.git.repository import Repository
 from pushforward.pipeline import dvc as pipeline
 from pushforward.pipeline.lock import read_lock
 
+pytestmark = pytest.mark.whole
+
 
 def test_stages_are_told_apart_with_reasons(project, git):
     assert set(outcomes(run(project)).values()) == {"ran"}

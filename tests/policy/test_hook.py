@@ -16,6 +16,8 @@ from tests.policy_server import ANN, BOB, CHAIN, DAN, EVE, OLD, ZERO, Server, sa
 from pushforward.git.server import START
 from pushforward.server import installation
 
+pytestmark = pytest.mark.whole
+
 ESC = "\x1b"
 
 

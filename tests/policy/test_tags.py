@@ -20,6 +20,8 @@ from pushforward.policy.lock import outs
 from pushforward.policy.refusal import PolicyError
 from pushforward.registry import tags as registry
 
+pytestmark = pytest.mark.whole
+
 DAY = 24 * 3600
 
 

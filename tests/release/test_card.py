@@ -19,6 +19,8 @@ from pushforward.gate.verdict import Epoch, Holdout, Look
 from pushforward.release import card
 from pushforward.release.provenance import Content, Statement
 
+pytestmark = pytest.mark.whole
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 ROOT = Path(__file__).parent.parent.parent
 

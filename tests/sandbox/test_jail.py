@@ -17,6 +17,8 @@ from pushforward.errors import PushforwardError
 from pushforward.sandbox import jail
 from pushforward.sandbox.jail import Jail, Limits, Policy
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(params=["bubblewrap", "unshare", "bubblewrap as nobody", "unshare as nobody"])
 def cage(request: pytest.FixtureRequest) -> Jail:

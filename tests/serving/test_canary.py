@@ -20,6 +20,8 @@ from pushforward.serving.canary import Outcomes, _looks, look, paired
 from pushforward.serving.journal import Asking, Entry, Journal
 from pushforward.serving.line import Predicted
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = MODEL_SETTINGS.replace("    environment: [lock.txt]\n", "").replace("batches: params.yaml:data.months", "")
 MONITOR = "monitor: {reference: data/rows, outcomes: 'python outcomes.py {out}', needs: [data/told]}\n"
 # Joins what the stages have made of each half, and says whose child it is.

@@ -22,6 +22,8 @@ from pushforward.serving.events import Events
 from pushforward.serving.line import FailedError, FaultError, Predicted
 from pushforward.serving.port import RefusedError, UnavailableError
 
+pytestmark = pytest.mark.whole
+
 
 class Line:
     """A worker as a channel sees it, that does what a test says: raise, hang, or what a worker does."""
