@@ -50,16 +50,17 @@ site: env-test ## build the documentation into SITE=site (REPOSITORY=https://HOS
 	@$(TEST_VENV)/bin/python docs/site/build.py $(SITE) --repository "$(REPOSITORY)"
 
 SCORED = $(CURDIR)/.pytest_cache/score.jsonl
+SCORED_REST = $(CURDIR)/.pytest_cache/score-rest.jsonl
 test: export RECORD_SCORE = $(SCORED)
 test: env-test ## run the tests that need no whole server or repository (two of three), and name the slowest
 	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
 	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=10 --durations-min=2 -m "not slow and not whole"
 
-test-rest: export RECORD_SCORE = $(SCORED)
-test-rest: env-test ## run the others; after both no row of the ML Test Score may be lost
-	@mkdir -p .pytest_cache
+test-rest: export RECORD_SCORE = $(SCORED_REST)
+test-rest: env-test ## run the others, after make test; no row of the ML Test Score may be lost in both
+	@mkdir -p .pytest_cache; rm -f "$$RECORD_SCORE"
 	@$(TEST_VENV)/bin/python -m pytest -n auto --dist worksteal --durations=30 --durations-min=5 -m "slow or whole"
-	@$(TEST_VENV)/bin/python -m tests.score --check
+	@$(TEST_VENV)/bin/python -m tests.score --check $(SCORED)
 
 score: export RECORD_SCORE = $(SCORED)
 score: env-test ## run the tests that name a row of the ML Test Score, and write docs/ml-test-score.md

@@ -76,7 +76,7 @@ def boosted(train: pl.DataFrame, test: pl.DataFrame) -> tuple[Probabilities, Pro
     parts = [held(train.filter(pl.col("month") == month)) for month in months]
     fitter = Fitter(chosen, settings)
     rounds, _, _ = fitter.pick_rounds(parts[:-1], parts[-1]())
-    booster, categories = fitter.fit_all(parts, rounds)
+    booster, categories = fitter.fit_all(parts, lambda: rounds)
     p_train, p_test = (
         booster.predict(plain(matrix(part, names, categories), names, categories)).astype(np.float64)
         for part in (train, test)

@@ -1,5 +1,7 @@
 """The ML Test Score of this repository, from its tests: `make score` writes docs/ml-test-score.md, `--check` holds it.
 
+What is named beside --check are records of other runs, which count too.
+
 A test names the rows that it earns by its marker, `@pytest.mark.ml_test_score("Data 1")`. A run with RECORD_SCORE set
 writes down what became of each such test, and a row is earned where one of its tests has passed and none has failed.
 """
@@ -117,8 +119,8 @@ def lost(before: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
 
 def main() -> int:
     """Write the page from the record of a run, or with --check say what has been lost."""
-    told = Path(os.environ[RECORD])
-    now = earned(told.read_text() if told.exists() else "")
+    records = [Path(os.environ[RECORD]), *map(Path, (word for word in sys.argv[1:] if word != "--check"))]
+    now = earned("".join(told.read_text() for told in records if told.exists()))
     total = rubric.score(now)
     sums = ", ".join(f"{section} {value:g}" for section, value in rubric.sums(now).items())
     print(f"ML Test Score {total:g} ({sums})")

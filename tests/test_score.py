@@ -11,8 +11,6 @@ from tests.score import ROOT
 
 from pushforward.project import rubric
 
-pytestmark = pytest.mark.whole
-
 
 def told(*lines):
     return "\n".join(json.dumps({"test": test, "rows": rows, "outcome": what}) for test, rows, what in lines)

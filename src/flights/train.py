@@ -143,14 +143,18 @@ def parts_of(months: list[str], settings: Means) -> list[Part]:
 
 
 class Fitter:
-    """Fits with the same `settings` and features, on this machine or, with a `client`, on its cluster."""
+    """Fits with the same `settings` and features, on this machine or, with a `client`, on its cluster.
 
-    def __init__(self, chosen: list[Feature], settings: Train, client: Any = None) -> None:
+    With `beside` the two go side by side where they can: in memory, on two processors or more.
+    """
+
+    def __init__(self, chosen: list[Feature], settings: Train, client: Any = None, *, beside: bool = False) -> None:
         self.chosen, self.settings, self.client = chosen, settings, client
         self.names = [feature.name for feature in chosen]
         self.params = settings.booster_params(chosen)
         # Each round waits for its slowest thread: two fits of half the threads are done before one after the other.
-        self.beside = client is None and settings.memory == "in-core" and settings.device == "cpu" and threads() > 1
+        able = client is None and settings.memory == "in-core" and settings.device == "cpu" and threads() > 1
+        self.beside = beside and able
 
     def pick_rounds(
         self, earlier: Sequence[Part], later: pl.DataFrame
@@ -201,7 +205,9 @@ class Fitter:
         max_bin = self.settings.max_bin
         if self.client is not None:
             return fit_on(self.client, coded, self.params, rounds, max_bin, validation, stop_after)
-        params = self.params | {"nthread": threads() // 2 if self.beside else threads()}
+        first, every = threads() // 2, threads()
+        share = every if not self.beside else first if validation else every - first
+        params = self.params | {"nthread": share}
         watched = validation and plain(validation[0], coded.names, coded.categories, validation[1])
         with scratch() as folder:
             # Nothing here holds the rows: XGBoost takes their files away before the folder goes.
@@ -249,7 +255,7 @@ def main(_: list[str]) -> None:
     print(f"{rows:,} flights of {months}, {len(chosen)} features", flush=True)
 
     with connected(settings) if settings.cluster == "dask" else nullcontext() as client:
-        fitter = Fitter(chosen, settings, client)
+        fitter = Fitter(chosen, settings, client, beside=True)
         print(f"fit before {split.validation}, watched on {split.validation}", flush=True)
         rounds: Future[int] = Future()
         with ThreadPoolExecutor(1) as pool, ExitStack() as ends:

@@ -205,20 +205,22 @@ def test_two_fits_side_by_side_leave_what_one_after_the_other_leaves(project, mo
     text = (project / "params.yaml").read_text()
     settings = read_section("train", Train)
     (project / "params.yaml").write_text(text.replace(f"min_rounds: {settings.min_rounds}", "min_rounds: 5"))
-    before, met = train.fit, threading.Barrier(2, timeout=60)
+    before, met, shares = train.fit, threading.Barrier(2, timeout=60), []
 
-    def met_first(*asked, **more):
+    def met_first(rows, params, *asked, **more):
         met.wait()  # for ever, were one fitted after the other
-        return before(*asked, **more)
+        shares.append(params["nthread"])
+        return before(rows, params, *asked, **more)
 
     digests = []
-    for threads, fit in ((1, before), (4, met_first)):
+    for threads, fit in ((1, before), (5, met_first)):
         monkeypatch.setattr(train, "threads", lambda threads=threads: threads)
         monkeypatch.setattr(train, "fit", fit)
         train.main([])
         files = ("data/predictions.parquet", "metrics/learning.csv", "metrics/importance.csv")
         digests.append((_digests(project), [(project / name).read_bytes() for name in files]))
     assert digests[0] == digests[1]
+    assert sorted(shares) == [2, 3]
     assert json.loads((project / "model/manifest.json").read_text())["training"]["rounds"] > 5, "more than the least"
 
 

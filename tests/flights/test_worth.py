@@ -83,7 +83,7 @@ def fitted(table, months, groups=None, rounds=None):
     fitter = Fitter(chosen, settings)
     if rounds is None:
         rounds, _, _ = fitter.pick_rounds(parts[:-1], parts[-1]())
-    return Asked(*fitter.fit_all(parts, rounds), fitter.names)
+    return Asked(*fitter.fit_all(parts, lambda: rounds), fitter.names)
 
 
 @pytest.fixture(scope="module")

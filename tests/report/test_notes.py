@@ -258,7 +258,7 @@ def test_of_a_few_commits_it_is_asked_by_name_which_have_a_report_and_nothing_is
 
 
 @pytest.mark.parametrize("text", ["deadbeef", "", "1" * 40, "ref: refs/nowhere"])
-def test_a_damaged_ref_of_reports_is_no_word_that_nothing_was_judged(checkout, put, monkeypatch, text):
+def test_a_damaged_ref_of_reports_is_no_word_that_nothing_was_judged(checkout, put, tmp_path, text):
     put("push")
     head, path = checkout.commit("HEAD"), checkout.path / ".git" / notes.NOTES
     path.write_text(f"{text}\n")
@@ -274,8 +274,28 @@ def test_a_damaged_ref_of_reports_is_no_word_that_nothing_was_judged(checkout, p
         assert refused.value.message == "refs/notes/pushforward is damaged"
         with reading.kept(), pytest.raises(MachineError):
             ask()
+    with pytest.raises(MachineError):
+        put("push", "again")
+    with pytest.raises(MachineError):
+        notes.drop(checkout, head, "push", lock=tmp_path / "lock")
     path.unlink()
     assert [bool(ask()) for ask in asked.values()] == [False] * 4, "there are none yet"
+
+
+@pytest.mark.parametrize("what", ["^{tree}", ":reports", "{json}"])
+def test_what_git_has_lost_of_the_reports_is_no_word_that_nothing_was_judged(checkout, put, tmp_path, git, what):
+    put("push")
+    head = checkout.commit("HEAD")
+    name = git(checkout.path, "rev-parse", f"{notes.NOTES}{what.replace('{json}', ':' + notes._path(head))}")
+    (checkout.path / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    with pytest.raises(MachineError, match="refs/notes/pushforward is damaged"):
+        notes.read(checkout, head)
+    with pytest.raises(PushforwardError):
+        notes.put(checkout, head, report("pull_request"), lock=tmp_path / "lock")
+    if what == "^{tree}":
+        for ask in (lambda: notes.among(checkout, {head}), lambda: notes.kept(checkout)):
+            with pytest.raises(MachineError):
+                ask()
 
 
 def test_a_verdict_that_stands_is_the_report_of_the_event_that_it_was_carried_to(checkout, put, tmp_path):

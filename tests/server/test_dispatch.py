@@ -223,7 +223,8 @@ def test_a_run_killed_between_its_notes_and_its_mark_is_not_run_twice(tiny):
     assert (tiny.run(commit).state, tiny.run(commit).verdict, tiny.run(commit).attempt) == ("done", "hold", 1)
 
 
-def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(tiny):
+@pytest.mark.parametrize("text", ["deadbeef\n", None])
+def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(tiny, text):
     first = tiny.branch("idea")
     tiny.push("idea")
     second = tiny.commit()
@@ -233,7 +234,9 @@ def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(t
     tiny.lose("idea")
     path = Path(tiny.server.bare) / "refs" / "notes" / "pushforward"
     before = path.read_text()
-    path.write_text("deadbeef\n")
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
     why = "runs wait, and no commit is wrong: refs/notes/pushforward is damaged"
     assert f"{why}; pushforward check, then pushforward dispatch" in tiny.pushforward("dispatch", check=False)
     job = runs.Job("pull_request", "refs/heads/idea", third)
@@ -247,17 +250,20 @@ def test_where_nobody_can_read_what_was_judged_nothing_is_judged_or_called_off(t
     assert [verdicts(tiny, commit) for commit in (first, second, third)] == [["hold"]] * 3
 
 
-def test_a_mark_that_cannot_be_read_is_no_word_that_a_push_was_not_judged(tiny):
+@pytest.mark.parametrize(("text", "why"), [("deadbeef\n", "{} is damaged"), (None, "the file of {} is gone")])
+def test_a_mark_that_cannot_be_read_is_no_word_that_a_push_was_not_judged(tiny, text, why):
     commit = tiny.git("rev-parse", "HEAD")
-    before = tiny.run(commit)
-    (Path(tiny.server.bare) / f"{RUNS}{commit}").write_text("deadbeef\n")
+    before, path = tiny.run(commit), Path(tiny.server.bare) / f"{RUNS}{commit}"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
     said = tiny.pushforward("dispatch", check=False)
-    assert f"runs wait, and no commit is wrong: {RUNS}{commit} is damaged; pushforward check" in said
+    assert f"runs wait, and no commit is wrong: {why.format(f'{RUNS}{commit}')}; pushforward check" in said
     assert tiny.run(commit) == before
 
 
 @pytest.mark.parametrize("which", ["main", "idea"])
-@pytest.mark.parametrize("text", ["deadbeef\n", "1" * 40 + "\n"])
+@pytest.mark.parametrize("text", ["deadbeef\n", "1" * 40 + "\n", None])
 def test_a_branch_that_cannot_be_read_was_not_deleted(tiny, which, text):
     waits = tiny.branch("idea")
     tiny.lose("idea")
@@ -265,7 +271,9 @@ def test_a_branch_that_cannot_be_read_was_not_deleted(tiny, which, text):
     runs.store(tiny.server, runs.Run(job, asked=time.time()))
     path = Path(tiny.server.bare) / "refs" / "heads" / which
     before = path.read_text()
-    path.write_text(text)
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
     said = tiny.pushforward("dispatch", check=False)
     assert "no commit is wrong" in said
     assert f"refs/heads/{which}" in said

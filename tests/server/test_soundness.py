@@ -124,18 +124,24 @@ def test_a_damaged_ref_of_reports_is_found_and_the_command_mends_it(kept, text, 
 def test_whoever_reads_a_ref_while_it_is_mended_never_finds_it_gone(kept, monkeypatch):
     from pushforward.server import mend
 
-    aside, seen = mend._aside, []
-
-    def watched(made, path, **how):
-        place = aside(made, path, **how)
-        seen.append((path, path.exists()))
-        return place
-
-    monkeypatch.setattr(mend, "_aside", watched)
+    aside, replace, seen = mend._aside, Path.replace, []
     path = kept.bare / NOTES
+
+    def copied(made, place, **how):
+        found = aside(made, place, **how)
+        seen.append((place, path.exists()))
+        return found
+
+    def moved(fresh, place):
+        if place == path:
+            seen.append((fresh, path.exists()))
+        return replace(fresh, place)
+
+    monkeypatch.setattr(mend, "_aside", copied)
+    monkeypatch.setattr(Path, "replace", moved)
     path.write_text("deadbeef\n")
     mended(kept)
-    assert seen == [(path, True)]
+    assert seen == [(path, True), (path.with_name(f"{path.name}.lock"), True)]
     assert problems(kept) == {}
 
 

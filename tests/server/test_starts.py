@@ -60,7 +60,7 @@ def test_a_push_of_a_readme_asks_git_a_few_times_and_starts_nothing_else(tiny, p
     assert run.verdict == "hold", "what was judged before stands"
     assert {words[0] for words in processes} == {"git"}
     asked = Counter(next(word for word in words[3:] if not word.startswith("-")) for words in processes)
-    assert asked.total() == 20, asked
+    assert asked.total() == 22, asked
 
 
 def test_the_default_branch_is_read_and_git_is_asked_only_where_head_says_it_otherwise(tmp_path, git, processes):

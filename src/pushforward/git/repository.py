@@ -312,6 +312,10 @@ class Repository:
         if path.is_file():
             yield from moves(path.read_text(encoding="utf-8", errors="replace"))
 
+    def lost(self, ref: str) -> bool:
+        """Whether a ref that is not there was there, and nobody deleted it: git deletes its history with it."""
+        return any([after != ZERO for _, after in self.reflog(ref)][-1:])
+
 
 def moves(log: str) -> Iterator[tuple[str, str]]:
     """(before, after) of every line of a reflog."""

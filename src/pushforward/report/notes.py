@@ -53,8 +53,8 @@ def newest(repository: Repository) -> str:
     Raises MachineError where the ref cannot be read: nobody knows then what has been judged.
     """
     found = repository.names(NOTES, whole=True).get(NOTES, "")
-    if not found and repository.git("symbolic-ref", "-q", NOTES, check=False).returncode == 0:
-        raise _unreadable()  # another name of a ref that is not there, which git lists nowhere
+    if not found and (repository.lost(NOTES) or repository.git("symbolic-ref", "-q", NOTES, check=False).text):
+        raise _unreadable()  # it had a name, or is another name of one, that git lists nowhere
     return found
 
 
@@ -63,8 +63,8 @@ def read(repository: Repository, commit: str) -> "list[Report]":
     from pushforward.report import note  # whoever only lists reports does not wait for it
 
     content = repository.read(NOTES, _path(commit))
-    if content is None and (there := _whole(repository)):
-        content = repository.read(there, _path(commit))
+    if content is None and (there := newest(repository)):
+        content = _read(repository, there, commit)
     return [*note.load(content).reports] if content else []
 
 
@@ -100,9 +100,9 @@ def among(repository: Repository, commits: "Collection[str]", at: str = "") -> s
         for commit in commits
         for path in (_path(commit), commit, f"{commit[:2]}/{commit[2:]}", f"{commit[:2]}/{commit[2:4]}/{commit[4:]}")
     ]
-    asked = "".join(f"{name}\n" for name in (f"{at}^{{commit}}", *(name for _, name in names))).encode()
+    asked = "".join(f"{name}\n" for name in (f"{at}^{{tree}}", *(name for _, name in names))).encode()
     itself, *found = repository.git("cat-file", "--batch-check=%(objecttype)", stdin=asked).text.splitlines()
-    if itself != "commit":
+    if itself != "tree":
         raise _unreadable()
     return {commit for (commit, _), line in zip(names, found, strict=True) if line == "blob"}
 
@@ -118,10 +118,14 @@ def listed(repository: Repository) -> tuple[dict[str, str], set[str]]:
 
     Raises MachineError where nobody can tell.
     """
-    if not (there := _whole(repository)):
+    if not (there := newest(repository)):
         return {}, set()
+    try:
+        tree = repository.tree(there)
+    except PushforwardError as lost:
+        raise _unreadable() from lost
     mine, noted = dict[str, str](), set[str]()
-    for path, entry in repository.tree(there).items():
+    for path, entry in tree.items():
         if path.startswith(f"{FOLDER}/"):
             mine[path.removeprefix(f"{FOLDER}/").removesuffix(".json").replace("/", "")] = entry.split()[-1]
         else:
@@ -129,12 +133,14 @@ def listed(repository: Repository) -> tuple[dict[str, str], set[str]]:
     return mine, noted - mine.keys()
 
 
-def _whole(repository: Repository) -> str:
-    """What `newest` says, and that it is there."""
-    there = newest(repository)
-    if there and not repository.resolve(there):
+def _read(repository: Repository, at: str, commit: str) -> bytes | None:
+    """The JSON of the reports of `commit` in the notes `at`, or None; MachineError where git has lost what says so."""
+    place = _path(commit)
+    listed = repository.git("ls-tree", "--full-tree", "--name-only", at, place, check=False)
+    content = repository.read(at, place) if listed.text else None
+    if listed.returncode != 0 or (listed.text and content is None):
         raise _unreadable()
-    return there
+    return content
 
 
 def _unreadable() -> MachineError:
@@ -197,9 +203,10 @@ def _change(
         while True:
             if remote:
                 _fetch(repository, remote)
-            tip = repository.resolve(NOTES) or ""
+            tip = newest(repository)
             kept, itself = repository.objects([f"{tip or NOTES}:{_path(commit)}", commit])
-            there = note.load(kept[1]) if kept else note.Kept(note.About(), ())
+            content = kept[1] if kept else _read(repository, tip, commit) if tip else None
+            there = note.load(content) if content else note.Kept(note.About(), ())
             before = [*there.reports]
             after = step(before)
             known_ones = {one.id: one for one in (*there.workflows, *workflows)}

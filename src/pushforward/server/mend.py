@@ -205,6 +205,8 @@ def _ref(made: Server, damage: soundness.Damage) -> str:
     if (packed := made.repository.git("rev-parse", "-q", "--verify", damage.ref, check=False).text) and not kept:
         made.repository.git("update-ref", "-d", damage.ref)
         kept = f"; it was {packed}"
+    if (log := Path(made.bare) / "logs" / damage.ref).is_file():  # it would say that this ref is lost
+        kept += f"; its history is kept in {_aside(made, log)}"
     return f"{damage.ref} is begun anew{kept}"
 
 

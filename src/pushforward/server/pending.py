@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SCHEDULE = "schedule.json"
 
+PAUSES = (0.05, 0.5)  # seconds, before a ref that seems to be lost is looked for again
 LANDS_SECONDS = 60.0  # after its check a push moves its refs, or it never does
 CRONS = "crons.json"
 DUE = "%Y%m%dT%H%MZ"
@@ -52,6 +54,7 @@ def find(server: Server) -> Pending:
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
     named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, whole=True)
+    _check_lost(repository, named)
     main = repository.resolve(default)
     if main is None:
         _check(repository, {ref: named[ref] for ref in [default] if ref in named})
@@ -59,6 +62,8 @@ def find(server: Server) -> Pending:
     judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
     pushes = {after: Job("push", default, after, before) for before, after in moves if after not in judged}
+    for after in pushes:
+        _check_mark(repository, after)
     heads = {name: tip for name, tip in named.items() if name.startswith(HEADS) and name != default}
     found = _branches(repository, heads, set(pushes), named.get(NOTES, ""))
     asked = requests.waiting(server)
@@ -115,6 +120,25 @@ def _branches(repository: Repository, refs: dict[str, str], pushes: set[str], re
     in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
     _check(repository, {job.ref: job.commit for job in in_order})
     return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
+
+
+def _check_lost(repository: Repository, named: Mapping[str, str]) -> None:
+    """Refuse branches whose files are gone: nobody has deleted them, or git would have deleted their histories too."""
+    logs = repository.path / "logs"
+    for pause in (0.0, *PAUSES):  # one that comes or goes in this moment has the one before the other
+        time.sleep(pause)
+        there = (str(path.relative_to(logs)) for path in (logs / HEADS).rglob("*") if path.is_file())
+        gone = sorted(name for name in there if name not in named and repository.lost(name))
+        if not gone:
+            return
+        named = repository.names(HEADS, whole=True)
+    raise MachineError(f"the file of {gone[0]} is gone", next="pushforward check, where it lies")
+
+
+def _check_mark(repository: Repository, commit: str) -> None:
+    """Refuse the lost mark of a push that was judged."""
+    if repository.lost(f"{RUNS}{commit}") and repository.resolve(f"{RUNS}{commit}") is None:
+        raise MachineError(f"the file of {RUNS}{commit} is gone", next="pushforward check, where it lies")
 
 
 def _check(repository: Repository, tips: dict[str, str]) -> None:

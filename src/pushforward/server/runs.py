@@ -344,11 +344,11 @@ def revive(server: Server, job: Job) -> bool:
 def forget(server: Server, job: Job) -> None:
     """Take the verdict of a job back: then it is pending."""
     repository = server.repository
-    shutil.rmtree(folder(server, job.key), ignore_errors=True)
     if job.event == "pull_request":
         notes.drop(repository, job.commit, job.event, lock=server.folder / notes.LOCK)
     else:
         repository.git("update-ref", "-d", f"{RUNS}{job.tag or job.commit}")
+    shutil.rmtree(folder(server, job.key), ignore_errors=True)  # last: what could not be taken back stays as it is
 
 
 def _must_be_current(repository: Repository, job: Job) -> None:

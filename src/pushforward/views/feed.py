@@ -55,7 +55,7 @@ def _judged(run: Run) -> Entry:
     header = run.header
     where = f"#{run.pull} {run.branch}" if run.pull is not None else run.branch
     title = f"{header.verdict}: {run.about.subject or run.commit[:7]} ({where})"
-    identity = f"run {run.commit} {header.event} {header.verdict}"
+    identity = f"run {run.commit} {run.event} {header.verdict}"
     return Entry(identity, run.about.seconds, 0, title, run.about.author, header.reason, f"run/{run.commit}.html")
 
 

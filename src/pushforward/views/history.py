@@ -283,7 +283,7 @@ def _runs(
     found: list[tuple[int, int, Run]] = []
     for commit, reports in judged.items():
         for place, one in enumerate(reports):
-            version = made.get(commit, "") if one.verdict.event == "push" else ""
+            version = made.get(commit, "") if (one.context.carried_by or one.verdict.event) == "push" else ""
             run = Run(commit, one.verdict, about[commit], version, one.context)
             found.append((-about[commit].seconds, place, run))
     return tuple(run for *_, run in sorted(found, key=lambda row: row[:2]))

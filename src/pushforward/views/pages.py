@@ -237,7 +237,7 @@ class Site:
         found = [compare.find(snapshot, name) for name in names]
         sides = []
         for name, run in filter(None, found):
-            told = next((one for one in self._told(snapshot, run.commit) if one.event == run.header.event), None)
+            told = next((one for one in self._told(snapshot, run.commit) if one.event == run.event), None)
             text = self.history.objects([f"{run.commit}:{params.FILE}"])[f"{run.commit}:{params.FILE}"]
             sides.append(compare.Side(name, run, told, compare.leaves(text)))
         unknown = [name for name, one in zip(names, found, strict=True) if name and one is None]
@@ -259,8 +259,8 @@ class Site:
     def _drawn_beside(self, snapshot: Snapshot, sides: Sequence[compare.Side]) -> list[tuple[str, list[str], Any]]:
         """(name, what each is drawn as) of the pictures that both have, and the places of both."""
         drawn = [self._drawn(snapshot, one.run.commit, [one.report] if one.report else []) for one in sides]
-        kept = [found.get(one.run.header.event, {}) for found, one in zip(drawn, sides, strict=True)]
-        folders = [f"plots/{one.run.commit}/{one.run.header.event}" for one in sides]
+        kept = [found.get(one.run.event, {}) for found, one in zip(drawn, sides, strict=True)]
+        folders = [f"plots/{one.run.commit}/{one.run.event}" for one in sides]
         return [
             (name, [f"{folder}/{name}.svg" for folder in folders], [mine[name] for mine in kept])
             for name in kept[0]
@@ -289,7 +289,7 @@ class Site:
         return self._render("pull", snapshot, f"pull/{number}.html", **shown, logs=self._logs(pull.newest.commit))
 
     def _run(self, snapshot: Snapshot, commit: str, told: list[Report] | None = None) -> Answer | None:
-        runs = {run.header.event: run for run in reversed(snapshot.runs) if run.commit == commit}
+        runs = {run.event: run for run in reversed(snapshot.runs) if run.commit == commit}
         told = told or self._told(snapshot, commit)
         if not told:
             return None

@@ -81,11 +81,15 @@ class Header(_Part):
 
 
 class Arrived(_Part):
-    """What a report tells of the months: (month, rows, share of positive labels), which ones came, what they moved."""
+    """What a report tells of the months: (month, rows, share of positive labels), which ones came, what they moved.
+
+    And the event of the commit, where an earlier verdict stands at it.
+    """
 
     months: tuple[tuple[str, int, float | None], ...] = ()
     months_added: tuple[str, ...] = ()
     profiles: tuple[Profile, ...] = ()
+    carried_by: str = ""
 
 
 class Judged(_Part):
@@ -116,6 +120,11 @@ class Run:
     def branch(self) -> str:
         """The branch that was pushed."""
         return self.header.ref.removeprefix("refs/heads/")
+
+    @property
+    def event(self) -> str:
+        """The event that is judged, as its report has it."""
+        return self.arrived.carried_by or self.header.event
 
     @property
     def pull(self) -> int | None:
