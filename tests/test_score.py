@@ -40,6 +40,19 @@ def test_a_row_is_earned_where_a_test_has_passed_and_none_has_failed():
     assert score.lost(now, now | {"Data 2": 1.0}) == []
 
 
+def test_what_two_runs_have_written_down_counts_together(tmp_path, monkeypatch, capsys):
+    first, second, page = tmp_path / "first", tmp_path / "second", tmp_path / "page.md"
+    first.write_text(told(("a", ["Data 1"], "passed"), ("b", ["Data 2"], "passed")) + "\n")
+    second.write_text(told(("c", ["Data 2"], "failed"), ("d", ["Data 3"], "passed")) + "\n")
+    earned = dict.fromkeys(rubric.ROWS, 0.0) | {"Data 1": 1.0, "Data 2": 1.0, "Data 3": 1.0}
+    page.write_text(score.page(earned, score.marked()))
+    monkeypatch.setattr(score, "PAGE", page)
+    monkeypatch.setenv(score.RECORD, str(second))
+    monkeypatch.setattr("sys.argv", ["score", "--check", str(first)])
+    assert score.main() == 1
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == ["lost: Data 2"]
+
+
 def test_the_score_is_the_least_of_the_sections():
     points = dict.fromkeys(rubric.ROWS, 1.0) | {"Model 7": 0.0, "Monitoring 1": 0.0, "Monitoring 2": 0.5}
     assert rubric.score(points) == 5.5

@@ -205,8 +205,9 @@ class Fitter:
         max_bin = self.settings.max_bin
         if self.client is not None:
             return fit_on(self.client, coded, self.params, rounds, max_bin, validation, stop_after)
-        first, every = threads() // 2, threads()
-        share = every if not self.beside else first if validation else every - first
+        share = threads()
+        if self.beside:  # the first fit is the one with a validation month
+            share = share // 2 if validation else share - share // 2
         params = self.params | {"nthread": share}
         watched = validation and plain(validation[0], coded.names, coded.categories, validation[1])
         with scratch() as folder:

@@ -16,6 +16,7 @@ from tests.tiny_server import Tiny, judge, train
 from pushforward import durable
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git.refs import HOLDOUTS, RUNS, ZERO
+from pushforward.git.repository import Repository
 from pushforward.git.server import DELETED
 from pushforward.report import notes
 from pushforward.server import care, dispatch, execute, installation, pending, recover, runs
@@ -260,6 +261,22 @@ def test_a_mark_that_cannot_be_read_is_no_word_that_a_push_was_not_judged(tiny, 
     said = tiny.pushforward("dispatch", check=False)
     assert f"runs wait, and no commit is wrong: {why.format(f'{RUNS}{commit}')}; pushforward check" in said
     assert tiny.run(commit) == before
+
+
+@pytest.mark.parametrize(("text", "why"), [("deadbeef\n", "{} is damaged"), (None, "the file of {} is gone")])
+def test_a_ledger_that_cannot_be_read_is_not_begun_again(tiny, text, why):
+    bare, name = Path(tiny.server.bare), f"{HOLDOUTS}2020-01_2020-02"
+    Repository(bare).set_ref(name, Repository(bare).commit("main"))
+    before = (bare / name).read_text()
+    (bare / name).unlink()
+    if text is not None:
+        (bare / name).write_text(text)
+    tiny.commit()
+    tiny.lose("main")
+    said = tiny.pushforward("dispatch", check=False)
+    assert f"runs wait, and no commit is wrong: {why.format(name)}; pushforward check" in said
+    (bare / name).write_text(before)
+    assert "1 judged" in tiny.pushforward("dispatch")
 
 
 @pytest.mark.parametrize("which", ["main", "idea"])

@@ -313,7 +313,7 @@ class Repository:
             yield from moves(path.read_text(encoding="utf-8", errors="replace"))
 
     def lost(self, ref: str) -> bool:
-        """Whether a ref that is not there was there, and nobody deleted it: git deletes its history with it."""
+        """Of a ref that is not there, whether it was and nobody deleted it: git deletes its history with it."""
         return any([after != ZERO for _, after in self.reflog(ref)][-1:])
 
 

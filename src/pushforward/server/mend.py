@@ -190,17 +190,17 @@ def _packed(made: Server) -> Iterator[str]:
 def _ref(made: Server, damage: soundness.Damage) -> str:
     """Put a ref back to what it was at last; a ref of reports without a history is begun anew."""
     path, kept = Path(made.bare) / damage.ref, ""
-    if damage.good and path.is_file() and not path.is_symlink() and not damage.ref.startswith(PULLS):
-        kept = str(_aside(made, path, move=shutil.copy2))
-        _overwrite(path, damage)
-        return f"{damage.ref} is at {damage.good[:9]} again, as its history says; what was there is kept in {kept}"
+    stays = bool(damage.good) and path.is_file() and not path.is_symlink() and not damage.ref.startswith(PULLS)
     if path.is_file() or path.is_symlink():
-        kept = f"; what was there is kept in {_aside(made, path)}"
+        kept = f"; what was there is kept in {_aside(made, path, move=shutil.copy2 if stays else shutil.move)}"
     if branch := _pulled(made, damage):
         made.repository.git("symbolic-ref", damage.ref, branch)
         return f"{damage.ref} is {branch} again{kept}"
     if damage.good:
-        made.repository.set_ref(damage.ref, damage.good)
+        if stays:
+            _overwrite(path, damage)
+        else:
+            made.repository.set_ref(damage.ref, damage.good)
         return f"{damage.ref} is at {damage.good[:9]} again, as its history says{kept}"
     if (packed := made.repository.git("rev-parse", "-q", "--verify", damage.ref, check=False).text) and not kept:
         made.repository.git("update-ref", "-d", damage.ref)

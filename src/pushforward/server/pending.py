@@ -12,7 +12,7 @@ from pushforward import durable
 from pushforward.actions import cron as schedule
 from pushforward.errors import MachineError, PushforwardError
 from pushforward.git import repository as git
-from pushforward.git.refs import FOREIGN, HEADS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
+from pushforward.git.refs import FOREIGN, HEADS, HOLDOUTS, NOTES, PULLS, RUNS, TAGS, ZERO, foreign
 from pushforward.git.repository import Repository
 from pushforward.git.server import DELETED, Server
 from pushforward.registry.grammar import ENVIRONMENT_TAG, REVIEW_TAG, UNTRAINED
@@ -49,15 +49,16 @@ class Pending:
 
 def find(server: Server) -> Pending:
     """All that is to be done: pushes of the default branch in order, then tags, single workflows, schedules, and
-    branches by arrival. Raises MachineError where nobody can tell what has been judged.
+    branches by arrival. Raises MachineError where nobody can tell what has been judged, or how many looks are taken.
     """
     repository = server.repository
     default = f"refs/heads/{server.default_branch}"
-    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, whole=True)
+    named = repository.names(RUNS, HEADS, TAGS, FOREIGN, NOTES, HOLDOUTS, whole=True)
     _check_lost(repository, named)
     main = repository.resolve(default)
     if main is None:
-        _check(repository, {ref: named[ref] for ref in [default] if ref in named})
+        if default in named:
+            _check_tips(repository, {default: named[default]})
         return Pending()
     judged = {name.removeprefix(RUNS) for name in named if name.startswith(RUNS)}
     moves = [(before, after) for before, after in repository.reflog(default) if after != ZERO]
@@ -118,20 +119,24 @@ def _branches(repository: Repository, refs: dict[str, str], pushes: set[str], re
                 job = Job("pull_request", name, after, before, pulls.of(name))
                 superseded[after] = job, moves[place + 1][1]
     in_order = [job for _, job in sorted(jobs.values(), key=lambda found: found[0])]
-    _check(repository, {job.ref: job.commit for job in in_order})
+    _check_tips(repository, {job.ref: job.commit for job in in_order})
     return Pending(tuple(in_order), tuple(superseded.values()), tuple(returned))
 
 
 def _check_lost(repository: Repository, named: Mapping[str, str]) -> None:
-    """Refuse branches whose files are gone: nobody has deleted them, or git would have deleted their histories too."""
+    """Refuse branches and ledgers whose files are gone.
+
+    Nobody has deleted them, or git would have deleted their histories too; a ledger would begin again with all looks.
+    """
     logs = repository.path / "logs"
     for pause in (0.0, *PAUSES):  # one that comes or goes in this moment has the one before the other
         time.sleep(pause)
-        there = (str(path.relative_to(logs)) for path in (logs / HEADS).rglob("*") if path.is_file())
+        files = (path for kept in (HEADS, HOLDOUTS) for path in (logs / kept).rglob("*") if path.is_file())
+        there = (str(path.relative_to(logs)) for path in files)
         gone = sorted(name for name in there if name not in named and repository.lost(name))
         if not gone:
             return
-        named = repository.names(HEADS, whole=True)
+        named = repository.names(HEADS, HOLDOUTS, whole=True)
     raise MachineError(f"the file of {gone[0]} is gone", next="pushforward check, where it lies")
 
 
@@ -141,7 +146,7 @@ def _check_mark(repository: Repository, commit: str) -> None:
         raise MachineError(f"the file of {RUNS}{commit} is gone", next="pushforward check, where it lies")
 
 
-def _check(repository: Repository, tips: dict[str, str]) -> None:
+def _check_tips(repository: Repository, tips: dict[str, str]) -> None:
     """Refuse branches whose commits git has lost: of those nobody can say anything."""
     for (ref, _), there in zip(tips.items(), repository.objects([*tips.values()]), strict=True):
         if there is None:

@@ -165,7 +165,7 @@ def _gone(repository: Repository, known: set[str]) -> Iterator[Damage]:
     logs = repository.path / "logs"
     for path in sorted((logs / "refs").rglob("*")):
         name = str(path.relative_to(logs))
-        if path.is_file() and name not in known and (moves := list(repository.reflog(name))) and moves[-1][1] != ZERO:
+        if path.is_file() and name not in known and repository.lost(name):
             yield Damage(name, "its file is gone")
             known.add(name)
     if NOTES not in known and any(name.startswith(VERDICTS) for name in known):
